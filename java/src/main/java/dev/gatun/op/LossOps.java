@@ -1,0 +1,67 @@
+package dev.gatun.op;
+
+import dev.gatun.quant.Weight;
+import dev.gatun.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
+
+/// Output head and cross-entropy in one: `[T, V]` logits never exist, and rows without a target are never computed.
+public interface LossOps {
+  /// For every trained row `i`: `z = cap(logitScale·(hidden[rows[i]]·Wᵀ + bias))`, `tokenLoss[i] = logsumexp(z) − z[targets[i]]`
+  /// (with label smoothing ε: `(1−ε)·that + ε·(logsumexp(z) − mean(z))`).
+  /// Gradients of `upstream·Σ tokenLoss` are computed in the same pass, chunk by chunk.
+  ///
+  /// @param outputs where the figures of each trained row go
+  /// @param gradients null to evaluate only
+  /// @param hidden `[T, H]` after the final norm, activation type
+  /// @param head `[V, H]`
+  /// @param bias `[V]` or null
+  /// @param targets which rows are trained, on what
+  /// @param scratch holds one chunk of logits, see [#scratchBytes]
+  void linearCrossEntropy(
+      Outputs outputs,
+      @Nullable Gradients gradients,
+      Tensor hidden,
+      Weight head,
+      @Nullable Tensor bias,
+      Targets targets,
+      Config config,
+      TensorArena scratch);
+
+  /// Scratch bytes for these sizes.
+  long scratchBytes(long trainedRows, long hidden, long vocabulary, Config config);
+
+  /// Labels with this value are not trained on.
+  int IGNORE_INDEX = -100;
+
+  /// The trained rows of a batch: labels are already aligned (shifted), rows labelled -100 are left out.
+  ///
+  /// @param rows I32 `[n]`, ascending
+  /// @param labels I32 `[n]`
+  record Targets(Tensor rows, Tensor labels) {
+    public long count() {
+      return rows.count();
+    }
+  }
+
+  /// @param tokenLoss F32 `[n]`
+  /// @param correct I32 `[n]`: 1 where the largest logit is the label's, or null
+  /// @param entropy F32 `[n]`: entropy of the predicted distribution, or null
+  record Outputs(Tensor tokenLoss, @Nullable Tensor correct, @Nullable Tensor entropy) {}
+
+  /// @param hidden `[T, H]` activation type, replaced (zero in untrained rows)
+  /// @param head F32 `[V, H]`, added to, or null if frozen
+  /// @param bias F32 `[V]`, added to, or null if frozen
+  /// @param upstream F32 `[1]`, usually 1 / number of trained tokens of the step
+  record Gradients(Tensor hidden, @Nullable Tensor head, @Nullable Tensor bias, Tensor upstream) {}
+
+  /// @param logitScale factor of the logits, 1 for none; applied before the cap
+  /// @param softcap `c·tanh(z/c)`; 0 for none
+  /// @param labelSmoothing in [0, 1)
+  /// @param chunkRows rows whose logits exist at a time
+  record Config(float logitScale, float softcap, float labelSmoothing, int chunkRows) {
+    /// No scale, no cap, no smoothing.
+    public static Config plain(int chunkRows) {
+      return new Config(1, 0, 0, chunkRows);
+    }
+  }
+}

@@ -1,0 +1,25 @@
+package dev.gatun.op;
+
+import dev.gatun.tensor.Tensor;
+
+/// Copies, fills and checks.
+public interface TensorOps {
+  /// Fills a contiguous tensor with zero bytes.
+  void zero(Tensor tensor);
+
+  /// `destination = source`, rounded to the destination's type; either may be strided.
+  void copy(Tensor destination, Tensor source);
+
+  /// `destination += source`; either may be strided.
+  void add(Tensor destination, Tensor source);
+
+  /// `flag[0] |= 1` if any element is NaN or infinite.
+  ///
+  /// @param flag I32 `[1]`
+  void checkFinite(Tensor flag, Tensor tensor);
+
+  /// NEFTune: adds `U(−magnitude, magnitude)` noise from the counter-based generator.
+  ///
+  /// @param noise its probability is ignored
+  void addUniformNoise(Tensor tensor, float magnitude, Dropout noise);
+}

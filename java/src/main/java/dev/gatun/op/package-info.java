@@ -1,0 +1,4 @@
+@NullMarked
+package dev.gatun.op;
+
+import org.jspecify.annotations.NullMarked;

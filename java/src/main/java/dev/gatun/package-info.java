@@ -1,0 +1,4 @@
+@NullMarked
+package dev.gatun;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.gatun.quant;
+
+import org.jspecify.annotations.NullMarked;

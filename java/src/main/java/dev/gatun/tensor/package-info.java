@@ -1,0 +1,4 @@
+@NullMarked
+package dev.gatun.tensor;
+
+import org.jspecify.annotations.NullMarked;
