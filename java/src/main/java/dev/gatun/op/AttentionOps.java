@@ -4,8 +4,8 @@ import dev.gatun.tensor.Tensor;
 
 /// Causal attention over packed sequences of different lengths, with grouped key/value heads.
 ///
-/// Query `j` of a sequence with `n` queries and `m ≥ n` keys sees keys `0 … m−n+j`, or with a window only the last `window` of
-/// them, itself included. Nothing is seen across sequences.
+/// Query `j` of a sequence with `n` queries and `m ≥ n` keys sees keys `0 … m−n+j`, or with a
+/// window only the last `window` of them, itself included. Nothing is seen across sequences.
 public interface AttentionOps {
   /// `out = softmax(mask(cap(scale·q·kᵀ)))·v`, softmax in F32.
   ///
@@ -15,9 +15,17 @@ public interface AttentionOps {
   /// @param k `[rows, K, D]`, may be strided; `N` is a multiple of `K`
   /// @param v `[rows, K, D]`, may be strided
   void forward(
-      Tensor out, Tensor logSumExp, Tensor q, Tensor k, Tensor v, Sequences sequences, Config config, TensorArena scratch);
+      Tensor out,
+      Tensor logSumExp,
+      Tensor q,
+      Tensor k,
+      Tensor v,
+      Sequences sequences,
+      Config config,
+      TensorArena scratch);
 
-  /// Gradients of [#forward]; deterministic. `dq`, `dk`, `dv` are replaced, may be strided, and alias nothing.
+  /// Gradients of [#forward]; deterministic. `dq`, `dk`, `dv` are replaced, may be strided, and
+  /// alias nothing.
   void backward(
       Tensor dq,
       Tensor dk,
@@ -35,7 +43,8 @@ public interface AttentionOps {
   /// Scratch bytes that either direction needs at most.
   long scratchBytes(long tokens, int heads, int keyValueHeads, int headSize);
 
-  /// Where each sequence's rows are. For training `keyStart` repeats `queryStart`; with a key/value cache they differ.
+  /// Where each sequence's rows are. For training `keyStart` repeats `queryStart`; with a key/value
+  /// cache they differ.
   ///
   /// @param queryStart I32 `[S+1]`: first query row of each sequence, then the total
   /// @param keyStart I32 `[S]`: first key row of each sequence
@@ -44,7 +53,12 @@ public interface AttentionOps {
   /// @param longestQuery an upper bound, for the launch geometry
   /// @param longestKey an upper bound
   record Sequences(
-      Tensor queryStart, Tensor keyStart, Tensor keyLength, int count, int longestQuery, int longestKey) {}
+      Tensor queryStart,
+      Tensor keyStart,
+      Tensor keyLength,
+      int count,
+      int longestQuery,
+      int longestKey) {}
 
   /// @param scale factor of the scores, usually `1/sqrt(D)`
   /// @param window keys a query sees, itself included; 0 for all

@@ -6,21 +6,25 @@ import java.lang.foreign.MemorySegment;
 
 /// An engine that runs the op families below on its own memory: the CPU, or one GPU.
 ///
-/// Contract of every op: outputs come first and belong to the caller; nothing is allocated behind the caller's back
-/// (scratch comes from the [TensorArena] passed in, and is released before the op returns); outputs alias no input unless the
-/// op says so; work is asynchronous and ordered, only [#download] and [#synchronize] wait. A combination that a backend
-/// lacks is an [UnsupportedOperationException], never a silent detour. Not thread-safe: one thread drives a backend.
+/// Contract of every op: outputs come first and belong to the caller; nothing is allocated behind
+/// the caller's back (scratch comes from the [TensorArena] passed in, and is released before the op
+/// returns); outputs alias no input unless the op says so; work is asynchronous and ordered, only
+/// [#download] and [#synchronize] wait. A combination that a backend lacks is an
+/// [UnsupportedOperationException], never a silent detour. Not thread-safe: one thread drives a
+/// backend.
 public interface Backend extends AutoCloseable {
   /// What this is, for people: `CPU (AVX-512, 2 threads)`, `cuda:0 NVIDIA H100 80GB HBM3`.
   String description();
 
-  /// Type of activations and of the compute copies of trainable parameters: F32 on the CPU, BF16 on a GPU.
+  /// Type of activations and of the compute copies of trainable parameters: F32 on the CPU, BF16 on
+  /// a GPU.
   DType activationType();
 
   /// Reserves `bytes` of this backend's memory under a name that memory reports show.
   TensorArena arena(String name, long bytes);
 
-  /// Copies host memory into a contiguous tensor of this backend. The source may be reused when the call returns.
+  /// Copies host memory into a contiguous tensor of this backend. The source may be reused when the
+  /// call returns.
   void upload(Tensor destination, MemorySegment source);
 
   /// Copies a contiguous tensor into host memory; waits for the work that produces it.

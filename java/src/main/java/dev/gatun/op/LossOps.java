@@ -4,11 +4,12 @@ import dev.gatun.quant.Weight;
 import dev.gatun.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/// Output head and cross-entropy in one: `[T, V]` logits never exist, and rows without a target are never computed.
+/// Output head and cross-entropy in one: `[T, V]` logits never exist, and rows without a target are
+/// never computed.
 public interface LossOps {
-  /// For every trained row `i`: `z = cap(logitScale·(hidden[rows[i]]·Wᵀ + bias))`, `tokenLoss[i] = logsumexp(z) − z[targets[i]]`
-  /// (with label smoothing ε: `(1−ε)·that + ε·(logsumexp(z) − mean(z))`).
-  /// Gradients of `upstream·Σ tokenLoss` are computed in the same pass, chunk by chunk.
+  /// For every trained row `i`: `z = cap(logitScale·(hidden[rows[i]]·Wᵀ + bias))`, `tokenLoss[i] =
+  /// logsumexp(z) − z[targets[i]]` (with label smoothing ε: `(1−ε)·that + ε·(logsumexp(z) −
+  /// mean(z))`). Gradients of `upstream·Σ tokenLoss` are computed in the same pass, chunk by chunk.
   ///
   /// @param outputs where the figures of each trained row go
   /// @param gradients null to evaluate only
@@ -33,7 +34,8 @@ public interface LossOps {
   /// Labels with this value are not trained on.
   int IGNORE_INDEX = -100;
 
-  /// The trained rows of a batch: labels are already aligned (shifted), rows labelled -100 are left out.
+  /// The trained rows of a batch: labels are already aligned (shifted), rows labelled -100 are left
+  /// out.
   ///
   /// @param rows I32 `[n]`, ascending
   /// @param labels I32 `[n]`

@@ -10,13 +10,20 @@ public interface MlpOps {
   /// @param h `[T, F]`; may be `gate` or `up`
   void forward(Tensor h, Tensor gate, Tensor up, Activation activation);
 
-  /// `dgate = dh·up·act'(gate)`, `dup = dh·act(gate)`; also writes `h` again when asked, so that forward need not keep it.
+  /// `dgate = dh·up·act'(gate)`, `dup = dh·act(gate)`; also writes `h` again when asked, so that
+  /// forward need not keep it.
   ///
   /// @param dgate may be `gate`
   /// @param dup may be `up`
   /// @param h receives `act(gate)·up`, or null; may be `dh`
   void backward(
-      Tensor dgate, Tensor dup, @Nullable Tensor h, Tensor dh, Tensor gate, Tensor up, Activation activation);
+      Tensor dgate,
+      Tensor dup,
+      @Nullable Tensor h,
+      Tensor dh,
+      Tensor gate,
+      Tensor up,
+      Activation activation);
 
   /// The gate's nonlinearity.
   enum Activation {

@@ -11,9 +11,11 @@ public interface NormOps {
   /// @param rstd F32, one for each normalised vector; null if there is no backward pass
   /// @param weight `[n]`
   /// @param offset 0, or 1 for the Gemma convention
-  void forward(Tensor y, @Nullable Tensor rstd, Tensor x, Tensor weight, float epsilon, float offset);
+  void forward(
+      Tensor y, @Nullable Tensor rstd, Tensor x, Tensor weight, float epsilon, float offset);
 
-  /// `dx = (residual) + rstd·(g − x̂·mean(g·x̂))` with `g = dy·(offset + w)`, `x̂ = x·rstd`; `dweight += Σ dy·x̂`.
+  /// `dx = (residual) + rstd·(g − x̂·mean(g·x̂))` with `g = dy·(offset + w)`, `x̂ = x·rstd`;
+  /// `dweight += Σ dy·x̂`.
   ///
   /// @param dx may be `dy` or `residual`
   /// @param residual gradient that reaches `x` past the normalisation, or null

@@ -22,8 +22,10 @@ public record Projection(Weight weight, @Nullable Tensor bias, @Nullable Lora lo
     }
   }
 
-  /// Where backward adds the gradients of one projection; a null field is frozen. All F32, shaped as the parameter.
-  public record Gradients(@Nullable Tensor weight, @Nullable Tensor bias, @Nullable Tensor a, @Nullable Tensor b) {
+  /// Where backward adds the gradients of one projection; a null field is frozen. All F32, shaped
+  /// as the parameter.
+  public record Gradients(
+      @Nullable Tensor weight, @Nullable Tensor bias, @Nullable Tensor a, @Nullable Tensor b) {
     /// Everything frozen.
     public static final Gradients NONE = new Gradients(null, null, null, null);
   }

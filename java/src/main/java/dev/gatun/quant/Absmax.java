@@ -33,14 +33,20 @@ public sealed interface Absmax {
   /// @param codes U8, one a block
   /// @param absmax F32, one for each `blockSize` codes
   /// @param map F32 `[256]`, the dynamic 8-bit code book
-  record Nested(Tensor codes, Tensor absmax, Tensor map, float offset, int blockSize) implements Absmax {
+  record Nested(Tensor codes, Tensor absmax, Tensor map, float offset, int blockSize)
+      implements Absmax {
     public Nested {
       require(codes, DType.U8);
       require(absmax, DType.F32);
       require(map, DType.F32);
       if (map.count() != 256 || absmax.count() != (codes.count() + blockSize - 1) / blockSize) {
         throw new IllegalArgumentException(
-            "nested scales of " + codes.count() + " codes: map " + map.shape() + ", absmax " + absmax.shape());
+            "nested scales of "
+                + codes.count()
+                + " codes: map "
+                + map.shape()
+                + ", absmax "
+                + absmax.shape());
       }
     }
 
@@ -57,7 +63,8 @@ public sealed interface Absmax {
 
   private static void require(Tensor tensor, DType dtype) {
     if (tensor.dtype() != dtype) {
-      throw new IllegalArgumentException("scales of type " + tensor.dtype() + ", expected " + dtype);
+      throw new IllegalArgumentException(
+          "scales of type " + tensor.dtype() + ", expected " + dtype);
     }
   }
 }

@@ -4,8 +4,9 @@ import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 
-/// A linear layer's weight `[out, in]`, in one of the formats a backend multiplies with. This is the one place where
-/// quantisation is visible: a new format is one record here and one arm in each backend's `MatmulOps`.
+/// A linear layer's weight `[out, in]`, in one of the formats a backend multiplies with. This is
+/// the one place where quantisation is visible: a new format is one record here and one arm in each
+/// backend's `MatmulOps`.
 public sealed interface Weight {
   /// Output features.
   long out();
@@ -20,7 +21,8 @@ public sealed interface Weight {
   record Dense(Tensor tensor) implements Weight {
     public Dense {
       if (tensor.shape().rank() != 2 || !tensor.dtype().isFloating()) {
-        throw new IllegalArgumentException("a dense weight is a floating matrix, not " + tensor.dtype() + " " + tensor.shape());
+        throw new IllegalArgumentException(
+            "a dense weight is a floating matrix, not " + tensor.dtype() + " " + tensor.shape());
       }
     }
 
@@ -40,21 +42,34 @@ public sealed interface Weight {
     }
   }
 
-  /// 4-bit NormalFloat as bitsandbytes stores it: blocks run over the flattened row-major matrix, the last block may be
-  /// short, and of two neighbouring elements the even one sits in the high nibble.
+  /// 4-bit NormalFloat as bitsandbytes stores it: blocks run over the flattened row-major matrix,
+  /// the last block may be short, and of two neighbouring elements the even one sits in the high
+  /// nibble.
   ///
   /// @param packed U8 `[ceil(out*in/2)]`
   /// @param absmax one scale for each block of `blockSize` elements
-  /// @param sourceType dtype of the matrix that was quantised; dequantisation to 16 bit rounds to it
-  record Nf4(Tensor packed, Absmax absmax, long out, long in, int blockSize, DType sourceType) implements Weight {
+  /// @param sourceType dtype of the matrix that was quantised; dequantisation to 16 bit rounds to
+  ///   it
+  record Nf4(Tensor packed, Absmax absmax, long out, long in, int blockSize, DType sourceType)
+      implements Weight {
     public Nf4 {
       if (packed.dtype() != DType.U8 || packed.count() != (out * in + 1) / 2) {
         throw new IllegalArgumentException(
-            "NF4 weight " + Shape.of(out, in) + " does not fit its packed tensor " + packed.dtype() + " " + packed.shape());
+            "NF4 weight "
+                + Shape.of(out, in)
+                + " does not fit its packed tensor "
+                + packed.dtype()
+                + " "
+                + packed.shape());
       }
       if (absmax.count() != blockCount(out * in, blockSize)) {
         throw new IllegalArgumentException(
-            "NF4 weight " + Shape.of(out, in) + " has " + absmax.count() + " scales for blocks of " + blockSize);
+            "NF4 weight "
+                + Shape.of(out, in)
+                + " has "
+                + absmax.count()
+                + " scales for blocks of "
+                + blockSize);
       }
     }
 

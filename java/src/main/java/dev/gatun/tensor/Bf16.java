@@ -1,6 +1,7 @@
 package dev.gatun.tensor;
 
-/// Conversions between `float` and bfloat16 bits: the upper half of an IEEE-754 single, rounded to nearest even.
+/// Conversions between `float` and bfloat16 bits: the upper half of an IEEE-754 single, rounded to
+/// nearest even.
 public final class Bf16 {
   private Bf16() {}
 

@@ -6,12 +6,13 @@ import java.lang.foreign.ValueLayout;
 
 /// A non-owning view of `shape` elements of `dtype` in `storage`, starting at `byteOffset`.
 ///
-/// Row-major. Every dimension but the first is contiguous; consecutive entries of dimension 0 ("rows") lie `rowStride`
-/// elements apart, so that the columns of a wider matrix (Q, K and V of one fused projection) are tensors too.
+/// Row-major. Every dimension but the first is contiguous; consecutive entries of dimension 0
+/// ("rows") lie `rowStride` elements apart, so that the columns of a wider matrix (Q, K and V of
+/// one fused projection) are tensors too.
 ///
-/// @param rowStride elements between the starts of two rows; equals `shape.innerCount()` for a contiguous tensor
-public record Tensor(
-    Storage storage, long byteOffset, DType dtype, Shape shape, long rowStride) {
+/// @param rowStride elements between the starts of two rows; equals `shape.innerCount()` for a
+///   contiguous tensor
+public record Tensor(Storage storage, long byteOffset, DType dtype, Shape shape, long rowStride) {
 
   public Tensor {
     long rows = shape.rank() == 0 ? 1 : shape.dim(0);
@@ -22,13 +23,21 @@ public record Tensor(
     long elements = rows == 0 || inner == 0 ? 0 : (rows - 1) * rowStride + inner;
     if (byteOffset < 0 || byteOffset + elements * dtype.bytes() > storage.byteSize()) {
       throw new IllegalArgumentException(
-          dtype + " " + shape + " at byte " + byteOffset + " exceeds its storage of " + storage.byteSize() + " bytes");
+          dtype
+              + " "
+              + shape
+              + " at byte "
+              + byteOffset
+              + " exceeds its storage of "
+              + storage.byteSize()
+              + " bytes");
     }
   }
 
   /// A contiguous view.
   public static Tensor of(Storage storage, long byteOffset, DType dtype, Shape shape) {
-    return new Tensor(storage, byteOffset, dtype, shape, shape.rank() == 0 ? 1 : shape.innerCount());
+    return new Tensor(
+        storage, byteOffset, dtype, shape, shape.rank() == 0 ? 1 : shape.innerCount());
   }
 
   /// A zero-filled host tensor whose memory lives as long as `arena`.
@@ -85,13 +94,15 @@ public record Tensor(
     checkRange(from, rows, rows(), "rows");
     long[] dims = shape.toArray();
     dims[0] = rows;
-    return new Tensor(storage, byteOffset + from * rowStride * dtype.bytes(), dtype, Shape.of(dims), rowStride);
+    return new Tensor(
+        storage, byteOffset + from * rowStride * dtype.bytes(), dtype, Shape.of(dims), rowStride);
   }
 
   /// Columns `from .. from+cols-1` of every row, as a matrix `[rows, cols]`.
   public Tensor columns(long from, long cols) {
     checkRange(from, cols, cols(), "columns");
-    return new Tensor(storage, byteOffset + from * dtype.bytes(), dtype, Shape.of(rows(), cols), rowStride);
+    return new Tensor(
+        storage, byteOffset + from * dtype.bytes(), dtype, Shape.of(rows(), cols), rowStride);
   }
 
   /// The same elements under another shape. A strided tensor must keep its first dimension.
@@ -104,7 +115,8 @@ public record Tensor(
       return of(storage, byteOffset, dtype, target);
     }
     if (target.rank() == 0 || target.dim(0) != rows()) {
-      throw new IllegalArgumentException("a strided tensor keeps its rows: " + shape + " as " + target);
+      throw new IllegalArgumentException(
+          "a strided tensor keeps its rows: " + shape + " as " + target);
     }
     return new Tensor(storage, byteOffset, dtype, target, rowStride);
   }
@@ -132,8 +144,10 @@ public record Tensor(
             case F32 -> memory.get(ValueLayout.JAVA_FLOAT_UNALIGNED, index * 4);
             case F64 -> (float) memory.get(ValueLayout.JAVA_DOUBLE_UNALIGNED, index * 8);
             case BF16 -> Bf16.toFloat(memory.get(ValueLayout.JAVA_SHORT_UNALIGNED, index * 2));
-            case F16 -> Float.float16ToFloat(memory.get(ValueLayout.JAVA_SHORT_UNALIGNED, index * 2));
-            case I64, I32, I16, I8, U8, BOOL -> throw new IllegalStateException(dtype + " holds no floats");
+            case F16 ->
+                Float.float16ToFloat(memory.get(ValueLayout.JAVA_SHORT_UNALIGNED, index * 2));
+            case I64, I32, I16, I8, U8, BOOL ->
+                throw new IllegalStateException(dtype + " holds no floats");
           };
     }
     return values;
