@@ -1,0 +1,4 @@
+@NullMarked
+package dev.gatun.conformance;
+
+import org.jspecify.annotations.NullMarked;

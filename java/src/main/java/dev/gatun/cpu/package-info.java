@@ -1,0 +1,4 @@
+@NullMarked
+package dev.gatun.cpu;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.gatun.cpu.simd;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.gatun.data;
+
+import org.jspecify.annotations.NullMarked;

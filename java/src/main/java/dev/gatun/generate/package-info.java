@@ -1,0 +1,4 @@
+@NullMarked
+package dev.gatun.generate;
+
+import org.jspecify.annotations.NullMarked;

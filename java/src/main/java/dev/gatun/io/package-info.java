@@ -1,0 +1,4 @@
+@NullMarked
+package dev.gatun.io;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,66 @@
+package dev.gatun.model;
+
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/// PEFT's `LoraConfig`: the fields this engine acts on, with PEFT's names, meaning and defaults.
+///
+/// @param rank `r`
+/// @param alpha `lora_alpha`
+/// @param dropout `lora_dropout`
+/// @param targets which modules are adapted
+/// @param excludeModules wins over `targets`; null for none
+/// @param layersToTransform indices of decoder layers, empty for all
+/// @param layersPattern names that precede the layer index, empty for the common ones
+/// @param rankPattern rank by module pattern, matched as `(.*\.)?(key)$`
+/// @param alphaPattern alpha by module pattern
+public record LoraConfig(
+    int rank,
+    double alpha,
+    double dropout,
+    boolean rankStabilized,
+    Modules targets,
+    @Nullable Modules excludeModules,
+    List<Integer> layersToTransform,
+    List<String> layersPattern,
+    Map<String, Integer> rankPattern,
+    Map<String, Double> alphaPattern,
+    Initialization initialization) {
+
+  public LoraConfig {
+    layersToTransform = List.copyOf(layersToTransform);
+    layersPattern = List.copyOf(layersPattern);
+    rankPattern = Map.copyOf(rankPattern);
+    alphaPattern = Map.copyOf(alphaPattern);
+  }
+
+  /// A way to name modules.
+  public sealed interface Modules {
+    /// Exact paths, or their last components.
+    record Names(List<String> names) implements Modules {
+      public Names {
+        names = List.copyOf(names);
+      }
+    }
+
+    /// A regular expression that the whole module path must match.
+    record Pattern(String regex) implements Modules {}
+
+    /// `all-linear`: every linear layer but the output head.
+    record AllLinear() implements Modules {}
+  }
+
+  /// Starting values of A; B starts at zero.
+  public enum Initialization {
+    /// `init_lora_weights: true`: A uniform in ±1/√in.
+    KAIMING_UNIFORM,
+    /// `gaussian`: A normal with deviation 1/r.
+    GAUSSIAN
+  }
+
+  /// What one adapted module gets.
+  ///
+  /// @param scale alpha / r, or alpha / √r
+  public record Adapted(int rank, double scale, double dropout) {}
+}

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.gatun.model;
+
+import org.jspecify.annotations.NullMarked;

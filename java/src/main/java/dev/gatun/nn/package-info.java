@@ -1,0 +1,4 @@
+@NullMarked
+package dev.gatun.nn;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.gatun.optim;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.gatun.text;
+
+import org.jspecify.annotations.NullMarked;

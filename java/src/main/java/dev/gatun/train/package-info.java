@@ -1,0 +1,4 @@
+@NullMarked
+package dev.gatun.train;
+
+import org.jspecify.annotations.NullMarked;
