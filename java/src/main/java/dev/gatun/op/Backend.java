@@ -2,6 +2,7 @@ package dev.gatun.op;
 
 import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Tensor;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /// An engine that runs the op families below on its own memory: the CPU, or one GPU.
@@ -29,6 +30,18 @@ public interface Backend extends AutoCloseable {
 
   /// Copies a contiguous tensor into host memory; waits for the work that produces it.
   void download(MemorySegment destination, Tensor source);
+
+  /// Copies a contiguous host tensor of the same type and size into `destination`.
+  default void upload(Tensor destination, Tensor source) {
+    upload(destination, source.segment());
+  }
+
+  /// A host copy of a contiguous tensor; waits for the work that produces it.
+  default Tensor download(Tensor source) {
+    Tensor copy = Tensor.allocate(Arena.ofAuto(), source.dtype(), source.shape());
+    download(copy.segment(), source);
+    return copy;
+  }
 
   /// Waits for all work issued so far; errors of that work surface here.
   void synchronize();

@@ -15,4 +15,7 @@ public interface EmbeddingOps {
   ///
   /// @param dtable F32 `[V, H]`
   void scatterAdd(Tensor dtable, Tensor dy, Tensor ids, float scale, TensorArena scratch);
+
+  /// Scratch bytes that [#scatterAdd] needs at most.
+  long scratchBytes(long tokens, long hidden, long vocabulary);
 }

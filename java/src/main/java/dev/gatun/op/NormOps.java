@@ -30,4 +30,7 @@ public interface NormOps {
       Tensor rstd,
       float offset,
       TensorArena scratch);
+
+  /// Scratch bytes that [#backward] needs at most for `rows` vectors of `n` elements.
+  long scratchBytes(long rows, long n);
 }

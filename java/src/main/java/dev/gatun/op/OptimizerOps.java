@@ -12,6 +12,9 @@ public interface OptimizerOps {
   /// @param norm F32 `[1]`
   void globalNorm(Tensor norm, List<Tensor> gradients, TensorArena scratch);
 
+  /// Scratch bytes that [#globalNorm] needs at most for `count` elements in `tensors` tensors.
+  long scratchBytes(long count, int tensors);
+
   /// PyTorch's AdamW: `p -= lr·wd·p; m = β1·m + (1−β1)·g; v = β2·v + (1−β2)·g²;` `p -= lr/(1−β1^t)
   /// · m / (sqrt(v)/sqrt(1−β2^t) + ε)`, with `g` first multiplied by the clip coefficient.
   ///

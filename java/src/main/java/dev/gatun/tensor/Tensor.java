@@ -66,6 +66,16 @@ public record Tensor(Storage storage, long byteOffset, DType dtype, Shape shape,
     return tensor;
   }
 
+  /// A host tensor over a copy of `values`, kept alive by the garbage collector.
+  public static Tensor ofLongs(Shape shape, long... values) {
+    if (shape.count() != values.length) {
+      throw new IllegalArgumentException(values.length + " values for shape " + shape);
+    }
+    Tensor tensor = allocate(Arena.ofAuto(), DType.I64, shape);
+    MemorySegment.copy(values, 0, tensor.segment(), ValueLayout.JAVA_LONG, 0, values.length);
+    return tensor;
+  }
+
   /// Size of dimension 0; 1 for a scalar.
   public long rows() {
     return shape.rank() == 0 ? 1 : shape.dim(0);
@@ -149,6 +159,22 @@ public record Tensor(Storage storage, long byteOffset, DType dtype, Shape shape,
             case I64, I32, I16, I8, U8, BOOL ->
                 throw new IllegalStateException(dtype + " holds no floats");
           };
+    }
+    return values;
+  }
+
+  /// All elements of a contiguous host tensor as ints; I32, and I64 within the range of an int.
+  public int[] toInts() {
+    if ((dtype != DType.I32 && dtype != DType.I64) || !isContiguous()) {
+      throw new IllegalStateException(dtype + " " + shape + " holds no contiguous ints");
+    }
+    MemorySegment memory = segment();
+    int[] values = new int[Math.toIntExact(count())];
+    for (int i = 0; i < values.length; i++) {
+      values[i] =
+          dtype == DType.I32
+              ? memory.get(ValueLayout.JAVA_INT_UNALIGNED, i * 4L)
+              : Math.toIntExact(memory.get(ValueLayout.JAVA_LONG_UNALIGNED, i * 8L));
     }
     return values;
   }
