@@ -1,0 +1,28 @@
+package dev.gatun.cli;
+
+import dev.gatun.FailureException;
+import dev.gatun.InputException;
+import dev.gatun.op.Backend;
+
+/// The one place that picks a backend.
+final class Device {
+  private Device() {}
+
+  /// Opens the backend that `name` asks for: `cpu`, or `cuda:N` once there is one.
+  ///
+  /// @throws InputException for an unknown name
+  /// @throws FailureException for a device that cannot be used
+  static Backend open(String name) {
+    if (name.equals("cpu")) {
+      throw new FailureException("no cpu yet");
+    }
+    if (name.matches("cuda(:\\d+)?")) {
+      throw new FailureException(
+          "Device '"
+              + name
+              + "' cannot be used: this version trains on the CPU only; use"
+              + " --device cpu.");
+    }
+    throw new InputException("There is no device '" + name + "': use cpu.");
+  }
+}

@@ -1,0 +1,150 @@
+package dev.gatun.cli;
+
+import dev.gatun.cuda.Installation;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import java.util.stream.Stream;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Spec;
+
+/// `gatun doctor`.
+@Command(
+    name = "doctor",
+    description = "Shows what this machine offers: what was found, what is missing, the remedy.")
+final class DoctorCommand implements Callable<Integer> {
+  /// Vector extensions worth naming, widest first, as /proc/cpuinfo spells them.
+  private static final List<String> EXTENSIONS =
+      List.of("amx_bf16", "avx512_bf16", "avx512f", "avx2", "fma", "sve", "asimd");
+
+  @Spec private CommandSpec spec;
+
+  @Override
+  public Integer call() {
+    PrintWriter out = spec.commandLine().getOut();
+    jdk(out);
+    cpu(out);
+    memory(out);
+    gpu(out, Installation.probe());
+    return 0;
+  }
+
+  private static void jdk(PrintWriter out) {
+    found(
+        out,
+        "JDK",
+        Runtime.version()
+            + ", "
+            + System.getProperty("java.vendor")
+            + ", "
+            + System.getProperty("java.home"));
+    found(out, "system", System.getProperty("os.name") + " " + System.getProperty("os.arch"));
+  }
+
+  private static void cpu(PrintWriter out) {
+    int threads = Runtime.getRuntime().availableProcessors();
+    found(out, "CPU", processor().orElse("unknown model") + ", " + threads + " threads");
+    String extensions = String.join(" ", extensions());
+    found(out, "extensions", extensions.isEmpty() ? "unknown" : extensions);
+    if (ModuleLayer.boot().findModule("jdk.incubator.vector").isPresent()) {
+      found(out, "vector API", "on");
+    } else {
+      missing(
+          out,
+          "vector API",
+          "off: training is several times slower; start with ./gatun, or add"
+              + " --add-modules jdk.incubator.vector to java");
+    }
+  }
+
+  private static void memory(PrintWriter out) {
+    String physical = "";
+    if (java.lang.management.ManagementFactory.getOperatingSystemMXBean()
+        instanceof com.sun.management.OperatingSystemMXBean system) {
+      physical = gib(system.getTotalMemorySize()) + ", " + gib(available(system)) + " available; ";
+    }
+    found(out, "memory", physical + "Java heap up to " + gib(Runtime.getRuntime().maxMemory()));
+  }
+
+  private static void gpu(PrintWriter out, Installation cuda) {
+    cuda.driverVersion()
+        .ifPresent(v -> found(out, "driver", "supports CUDA " + Installation.versionText(v)));
+    for (Installation.Gpu gpu : cuda.gpus()) {
+      found(
+          out,
+          "GPU " + gpu.ordinal(),
+          gpu.name()
+              + ", "
+              + gib(gpu.memoryBytes())
+              + ", compute capability "
+              + gpu.computeCapability());
+    }
+    cuda.problem().ifPresent(problem -> missing(out, "GPU", problem));
+    for (Installation.Library library : cuda.libraries()) {
+      library
+          .missing()
+          .ifPresentOrElse(
+              why -> missing(out, library.name(), "for " + library.purpose() + ": " + why),
+              () -> found(out, library.name(), "for " + library.purpose()));
+    }
+    out.println();
+    out.println(
+        "Training runs on the CPU: this version has no CUDA backend yet, so a missing GPU costs"
+            + " nothing.");
+  }
+
+  private static Optional<String> processor() {
+    return cpuInfo("model name").or(() -> cpuInfo("CPU part"));
+  }
+
+  private static List<String> extensions() {
+    String flags = " " + cpuInfo("flags").or(() -> cpuInfo("Features")).orElse("") + " ";
+    return EXTENSIONS.stream().filter(name -> flags.contains(" " + name + " ")).toList();
+  }
+
+  /// A field of /proc/cpuinfo's first processor; empty on systems without that file.
+  private static Optional<String> cpuInfo(String field) {
+    try (Stream<String> lines = Files.lines(Path.of("/proc/cpuinfo"))) {
+      return lines
+          .filter(line -> line.startsWith(field) && line.contains(":"))
+          .map(line -> line.substring(line.indexOf(':') + 1).strip())
+          .findFirst();
+    } catch (IOException e) {
+      return Optional.empty();
+    }
+  }
+
+  /// Memory that can be had without swapping: free memory and what the page cache would give back.
+  private static long available(com.sun.management.OperatingSystemMXBean system) {
+    try (Stream<String> lines = Files.lines(Path.of("/proc/meminfo"))) {
+      long cached =
+          lines
+              .filter(line -> line.startsWith("MemAvailable:"))
+              .mapToLong(line -> Long.parseLong(line.replaceAll("[^0-9]", "")) * 1024)
+              .findFirst()
+              .orElse(0);
+      return cached == 0
+          ? system.getFreeMemorySize()
+          : Math.min(cached, system.getTotalMemorySize());
+    } catch (IOException e) {
+      return system.getFreeMemorySize();
+    }
+  }
+
+  private static String gib(long bytes) {
+    return "%.1f GiB".formatted(bytes / (double) (1L << 30));
+  }
+
+  private static void found(PrintWriter out, String what, String detail) {
+    out.printf("ok       %-11s %s%n", what, detail);
+  }
+
+  private static void missing(PrintWriter out, String what, String detail) {
+    out.printf("missing  %-11s %s%n", what, detail);
+  }
+}
