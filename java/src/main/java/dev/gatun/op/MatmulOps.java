@@ -25,8 +25,8 @@ public interface MatmulOps {
       List<Projection> projections,
       TensorArena scratch);
 
-  /// `inner[i] = dropout_i(x)·A_iᵀ` alone, bitwise as [#forward] computes it: what backward needs of
-  /// an update whose forward pass did not keep it.
+  /// `inner[i] = dropout_i(x)·A_iᵀ` alone, bitwise as [#forward] computes it: what backward needs
+  /// of an update whose forward pass did not keep it.
   ///
   /// @param inner `[T, R_i]` activation type; null entries are skipped
   void loraInner(
