@@ -5,8 +5,9 @@ import dev.gatun.tensor.Tensor;
 
 /// Block quantisation, bit-compatible with bitsandbytes.
 public interface QuantOps {
-  /// Quantises a matrix into a weight whose tensors the caller allocated; with nested scales the
-  /// offset is computed too, so the finished weight is returned (same tensors).
+  /// Quantises a matrix into a weight whose tensors the caller allocated (see [Nf4Layout]), the
+  /// code book of nested scales included; with nested scales the offset is computed too, so the
+  /// finished weight is returned (same tensors).
   ///
   /// @param destination its `Absmax` says whether scales are quantised again
   /// @param source `[out, in]`, contiguous
