@@ -47,10 +47,7 @@ final class KitFiles {
 
   static List<JsonNode> jsonLines(Path file) {
     try (Stream<String> lines = Files.lines(file)) {
-      return lines
-          .filter(line -> !line.isBlank())
-          .map(JsonMapper.shared()::readTree)
-          .toList();
+      return lines.filter(line -> !line.isBlank()).map(JsonMapper.shared()::readTree).toList();
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

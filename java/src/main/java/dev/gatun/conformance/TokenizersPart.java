@@ -18,7 +18,8 @@ public final class TokenizersPart implements Part {
   @Override
   public List<Case> cases(Path kit) {
     return KitFiles.directories(kit.resolve(name()), "cases.jsonl").stream()
-        .map(directory -> Part.named(directory.getFileName().toString(), (c, e) -> run(directory, c)))
+        .map(directory ->
+            Part.named(directory.getFileName().toString(), (c, e) -> run(directory, c)))
         .toList();
   }
 
@@ -67,9 +68,7 @@ public final class TokenizersPart implements Part {
     for (JsonNode entry : info.path("single_id_decodes")) {
       int id = entry.path("id").asInt();
       single.compare(
-          "id " + id,
-          tokenizer.decode(new int[] {id}, false),
-          entry.path("decoded").stringValue());
+          "id " + id, tokenizer.decode(new int[] {id}, false), entry.path("decoded").stringValue());
     }
     single.record(checks, "single ids decoded");
     JsonNode special = info.path("auto_special");

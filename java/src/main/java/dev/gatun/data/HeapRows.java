@@ -29,10 +29,7 @@ record HeapRows(
         throw new InputException(
             "Row %d: input_ids has %d entries, labels %d, and seq_lengths add up to %d."
                 .formatted(
-                    row,
-                    length,
-                    labels[row].length,
-                    Arrays.stream(sequenceLengths[row]).sum()));
+                    row, length, labels[row].length, Arrays.stream(sequenceLengths[row]).sum()));
       }
       tokens += length;
       sequences += sequenceLengths[row].length;

@@ -7,16 +7,12 @@ import java.util.Arrays;
 /// @param inputIds `[T]` token ids
 /// @param positionIds `[T]` position of each token in its sample, from 0
 /// @param labels `[T]` labels, not shifted; -100 is not trained. The label of the first token of a
-///     sample has no meaning, since nothing predicts it: see [#targets]
+///   sample has no meaning, since nothing predicts it: see [#targets]
 /// @param sequenceLengths `[S]` lengths of the samples, which do not see each other
 /// @param rowLengths `[rows]` lengths of the dataset rows; without packing the same as
-///     `sequenceLengths`
+///   `sequenceLengths`
 public record PackedBatch(
-    int[] inputIds,
-    int[] positionIds,
-    int[] labels,
-    int[] sequenceLengths,
-    int[] rowLengths) {
+    int[] inputIds, int[] positionIds, int[] labels, int[] sequenceLengths, int[] rowLengths) {
   /// Label of a token that is not trained.
   public static final int IGNORE_INDEX = -100;
 

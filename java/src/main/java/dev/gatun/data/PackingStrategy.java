@@ -22,15 +22,14 @@ public enum PackingStrategy {
     return Arrays.stream(values())
         .filter(strategy -> strategy.configName().equals(name))
         .findFirst()
-        .orElseThrow(
-            () ->
-                new InputException(
-                    "packing_strategy `%s` is unknown; use one of %s."
-                        .formatted(
-                            name,
-                            Arrays.stream(values())
-                                .map(PackingStrategy::configName)
-                                .collect(Collectors.joining(", ")))));
+        .orElseThrow(() ->
+            new InputException(
+                "packing_strategy `%s` is unknown; use one of %s."
+                    .formatted(
+                        name,
+                        Arrays.stream(values())
+                            .map(PackingStrategy::configName)
+                            .collect(Collectors.joining(", ")))));
   }
 
   /// The configuration value.

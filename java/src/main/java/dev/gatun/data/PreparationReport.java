@@ -9,7 +9,7 @@ import java.util.List;
 /// @param sequences samples in them (documents of packed rows)
 /// @param tokens tokens in them
 /// @param trainedTokens targets of the loss: labels other than -100, the first of a sequence not
-///     counted since nothing predicts it
+///   counted since nothing predicts it
 /// @param longest length in tokens of the longest source row, before any cutting
 /// @param overlongRows source rows longer than `max_length`
 /// @param truncatedRows source rows that lost tokens
@@ -17,10 +17,10 @@ import java.util.List;
 /// @param droppedOverlong source rows left out for their length
 /// @param droppedUntrained source rows left out since no label was left
 /// @param eosTrainedRows kept source rows in which the end-of-sequence token is trained; if it is 0
-///     the model does not learn to stop
+///   the model does not learn to stop
 /// @param doubleBosRows source rows that begin with two beginning-of-sequence tokens
 /// @param unstablePromptRows rows whose prompt alone is tokenised differently from the beginning of
-///     prompt and completion together; the mask is then one of token counts, as in TRL
+///   prompt and completion together; the mask is then one of token counts, as in TRL
 /// @param notices sentences for the user
 public record PreparationReport(
     long sourceRows,

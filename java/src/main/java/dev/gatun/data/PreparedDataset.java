@@ -4,8 +4,8 @@ package dev.gatun.data;
 /// number; every method may be called from any thread. Arrays belong to the dataset or are copies;
 /// the caller must not write to them.
 ///
-/// Made by preparation of a dataset, or by [#of] from arrays. The caller closes it; a dataset on the heap
-/// holds nothing to close.
+/// Made by preparation of a dataset, or by [#of] from arrays. The caller closes it; a dataset on
+/// the heap holds nothing to close.
 public interface PreparedDataset extends AutoCloseable {
   /// Number of rows.
   int size();

@@ -18,7 +18,8 @@ record RowSources(List<String> files, String unit, int[] fileOf, int[][] numbers
 
   /// Rows of no file, numbered from 1.
   static RowSources numbered(int count) {
-    int[][] numbers = IntStream.range(0, count).mapToObj(i -> new int[] {i + 1}).toArray(int[][]::new);
+    int[][] numbers =
+        IntStream.range(0, count).mapToObj(i -> new int[] {i + 1}).toArray(int[][]::new);
     return new RowSources(List.of("rows"), "row", new int[count], numbers);
   }
 

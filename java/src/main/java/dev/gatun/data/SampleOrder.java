@@ -10,8 +10,8 @@ import java.util.stream.IntStream;
 public final class SampleOrder {
   private SampleOrder() {}
 
-  /// A random permutation of `0 … n-1`: what `torch.randperm(n)` gives after
-  /// `manual_seed(seed + epoch)`. Seed 42, epoch 0, n 10: 2 6 1 8 4 5 0 9 3 7.
+  /// A random permutation of `0 … n-1`: what `torch.randperm(n)` gives after `manual_seed(seed +
+  /// epoch)`. Seed 42, epoch 0, n 10: 2 6 1 8 4 5 0 9 3 7.
   ///
   /// @param seed `data_seed`, else `seed`
   /// @param epoch number of the epoch, from 0
@@ -50,8 +50,8 @@ public final class SampleOrder {
     return batches;
   }
 
-  /// One epoch's micro-batches grouped to updates. The last group has what is left, and counts as an
-  /// update.
+  /// One epoch's micro-batches grouped to updates. The last group has what is left, and counts as
+  /// an update.
   ///
   /// @param accumulation `gradient_accumulation_steps`
   public static List<List<int[]>> updates(List<int[]> microBatches, int accumulation) {

@@ -6,16 +6,17 @@ import org.jspecify.annotations.Nullable;
 /// How a dataset becomes training rows. Names and meaning are those of TRL's `SFTConfig`.
 ///
 /// @param datasetTextField column of plain text (`dataset_text_field`)
-/// @param maxLength longest row in tokens and, when packing, the size of a packed row; null: no limit
+/// @param maxLength longest row in tokens and, when packing, the size of a packed row; null: no
+///   limit
 /// @param packing whether several rows are put into one
 /// @param packingStrategy how rows are packed
 /// @param completionOnlyLoss whether only completions are trained; null: true if the data has
-///     prompts and completions
+///   prompts and completions
 /// @param assistantOnlyLoss whether only assistant turns are trained; conversations only
 /// @param shuffleDataset whether rows are shuffled before packing
 /// @param seed seed of that shuffle
 /// @param paddingFree TRL's `padding_free`. Batches of this engine never hold padding, so it
-///     changes no number; it is checked as TRL checks it
+///   changes no number; it is checked as TRL checks it
 /// @param overlong what happens to a row of more than `maxLength` tokens
 public record SftDataOptions(
     String datasetTextField,
@@ -43,7 +44,8 @@ public record SftDataOptions(
     }
   }
 
-  /// TRL's defaults, with the stricter treatment of over-long rows: an error, not silent truncation.
+  /// TRL's defaults, with the stricter treatment of over-long rows: an error, not silent
+  /// truncation.
   public static SftDataOptions defaults() {
     return new SftDataOptions(
         "text",

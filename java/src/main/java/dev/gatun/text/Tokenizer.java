@@ -43,10 +43,7 @@ public final class Tokenizer implements AutoCloseable {
   private boolean closed;
 
   private Tokenizer(
-      Path file,
-      HuggingFaceTokenizer tokenizer,
-      TokenizerFile vocabulary,
-      SpecialTokens special) {
+      Path file, HuggingFaceTokenizer tokenizer, TokenizerFile vocabulary, SpecialTokens special) {
     this.file = file;
     this.tokenizer = tokenizer;
     this.vocabulary = vocabulary;
@@ -56,7 +53,7 @@ public final class Tokenizer implements AutoCloseable {
   /// Opens a tokenizer. The caller closes it.
   ///
   /// @param path a checkpoint directory, or a `tokenizer.json`, whose neighbours
-  ///     `tokenizer_config.json` and `special_tokens_map.json` name the special tokens
+  ///   `tokenizer_config.json` and `special_tokens_map.json` name the special tokens
   /// @throws InputException if a file is missing or malformed
   public static Tokenizer open(Path path) {
     Path file = Files.isDirectory(path) ? path.resolve("tokenizer.json") : path;
@@ -119,21 +116,19 @@ public final class Tokenizer implements AutoCloseable {
   /// Token ids of a text.
   ///
   /// @param addSpecialTokens whether the tokenizer's post-processor runs (it adds BOS for Llama,
-  ///     for example)
+  ///   for example)
   /// @throws InputException if the text holds an unpaired surrogate, which is no character
   public int[] encode(String text, boolean addSpecialTokens) {
     checkSurrogates(text);
-    return locked(
-        () -> {
-          // Straight to the library: ids alone, without the strings and spans of every token.
-          long encoding =
-              TokenizersLibrary.LIB.encode(tokenizer.getHandle(), text, addSpecialTokens);
-          try {
-            return narrow(TokenizersLibrary.LIB.getTokenIds(encoding));
-          } finally {
-            TokenizersLibrary.LIB.deleteEncoding(encoding);
-          }
-        });
+    return locked(() -> {
+      // Straight to the library: ids alone, without the strings and spans of every token.
+      long encoding = TokenizersLibrary.LIB.encode(tokenizer.getHandle(), text, addSpecialTokens);
+      try {
+        return narrow(TokenizersLibrary.LIB.getTokenIds(encoding));
+      } finally {
+        TokenizersLibrary.LIB.deleteEncoding(encoding);
+      }
+    });
   }
 
   /// Token ids and the code points that each token covers.

@@ -89,8 +89,6 @@ record TokenizerFile(Map<String, Integer> ids, int largestId) {
       return "unknown model type `" + model + "`";
     }
     String normalizer = root.path("normalizer").path("type").asString("NFC");
-    return NORMALIZERS.contains(normalizer)
-        ? null
-        : "unknown normalizer type `" + normalizer + "`";
+    return NORMALIZERS.contains(normalizer) ? null : "unknown normalizer type `" + normalizer + "`";
   }
 }
