@@ -2,6 +2,7 @@ package dev.gatun.cli;
 
 import dev.gatun.FailureException;
 import dev.gatun.InputException;
+import dev.gatun.cpu.CpuBackend;
 import dev.gatun.op.Backend;
 
 /// The one place that picks a backend.
@@ -14,7 +15,7 @@ final class Device {
   /// @throws FailureException for a device that cannot be used
   static Backend open(String name) {
     if (name.equals("cpu")) {
-      throw new FailureException("no cpu yet");
+      return CpuBackend.create();
     }
     if (name.matches("cuda(:\\d+)?")) {
       throw new FailureException(
