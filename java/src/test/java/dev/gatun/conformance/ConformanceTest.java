@@ -35,12 +35,11 @@ class ConformanceTest {
   Stream<DynamicNode> kit() throws URISyntaxException {
     Path kit = root();
     return ConformanceRunner.parts().stream()
-        .map(
-            part ->
-                dynamicContainer(
-                    part.name(),
-                    part.cases(kit).stream()
-                        .map(single -> dynamicTest(single.name(), () -> check(part, single)))));
+        .map(part ->
+            dynamicContainer(
+                part.name(),
+                part.cases(kit).stream()
+                    .map(single -> dynamicTest(single.name(), () -> check(part, single)))));
   }
 
   @Test
