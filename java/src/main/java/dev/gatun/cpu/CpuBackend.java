@@ -55,6 +55,11 @@ public final class CpuBackend implements Backend {
   }
 
   @Override
+  public boolean usesHostMemory() {
+    return true;
+  }
+
+  @Override
   public TensorArena arena(String name, long bytes) {
     CpuArena arena = new CpuArena(name, bytes);
     arenas.removeIf(old -> !old.isOpen());

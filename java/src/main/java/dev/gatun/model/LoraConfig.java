@@ -1,5 +1,7 @@
 package dev.gatun.model;
 
+import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -13,8 +15,9 @@ import org.jspecify.annotations.Nullable;
 /// @param excludeModules wins over `targets`; null for none
 /// @param layersToTransform indices of decoder layers, empty for all
 /// @param layersPattern names that precede the layer index, empty for the common ones
-/// @param rankPattern rank by module pattern, matched as `(.*\.)?(key)$`
-/// @param alphaPattern alpha by module pattern
+/// @param rankPattern rank by module pattern, matched as `(.*\.)?(key)$`; the first match in the
+///   map's order wins
+/// @param alphaPattern alpha by module pattern, likewise
 public record LoraConfig(
     int rank,
     double alpha,
@@ -31,8 +34,9 @@ public record LoraConfig(
   public LoraConfig {
     layersToTransform = List.copyOf(layersToTransform);
     layersPattern = List.copyOf(layersPattern);
-    rankPattern = Map.copyOf(rankPattern);
-    alphaPattern = Map.copyOf(alphaPattern);
+    // The first key that matches a module wins, so the order of the entries is part of the value.
+    rankPattern = Collections.unmodifiableMap(new LinkedHashMap<>(rankPattern));
+    alphaPattern = Collections.unmodifiableMap(new LinkedHashMap<>(alphaPattern));
   }
 
   /// A way to name modules.

@@ -21,6 +21,12 @@ public interface Backend extends AutoCloseable {
   /// a GPU.
   DType activationType();
 
+  /// Whether tensors in host memory (a mapped checkpoint) are operands of this backend as they are,
+  /// without [#upload].
+  default boolean usesHostMemory() {
+    return false;
+  }
+
   /// Reserves `bytes` of this backend's memory under a name that memory reports show.
   TensorArena arena(String name, long bytes);
 
