@@ -1,0 +1,119 @@
+package dev.gatun.train;
+
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Stream;
+
+/// Keys of TRL, Hugging Face and PEFT that are not keys here: older or other names, keys without
+/// meaning for this engine, and keys whose feature it lacks.
+final class ForeignKeys {
+  private ForeignKeys() {}
+
+  /// Another name, and the key it stands for.
+  static final Map<String, String> ALIASES =
+      Map.ofEntries(
+          Map.entry("max_seq_length", "max_length"),
+          Map.entry("warmup_ratio", "warmup_steps"),
+          Map.entry("tokenizer", "tokenizer_name_or_path"),
+          Map.entry("tokenizer_name", "tokenizer_name_or_path"),
+          Map.entry("processing_class", "tokenizer_name_or_path"),
+          Map.entry("model_name", "model_name_or_path"),
+          Map.entry("model", "model_name_or_path"),
+          Map.entry("train_file", "dataset_path"),
+          Map.entry("data_files", "dataset_path"),
+          Map.entry("dataset_name", "dataset_path"),
+          Map.entry("validation_file", "eval_dataset_path"),
+          Map.entry("eval_file", "eval_dataset_path"),
+          Map.entry("evaluation_strategy", "eval_strategy"),
+          Map.entry("per_gpu_train_batch_size", "per_device_train_batch_size"),
+          Map.entry("per_gpu_eval_batch_size", "per_device_eval_batch_size"),
+          Map.entry("bnb_4bit_use_double_quant", "use_bnb_nested_quant"),
+          Map.entry("use_lora", "use_peft"),
+          Map.entry("r", "lora_r"),
+          Map.entry("target_modules", "lora_target_modules"),
+          Map.entry("lora_exclude_modules", "exclude_modules"));
+
+  /// Aliases that say the same under PEFT's own name; they need no notice.
+  static final List<String> SILENT_ALIASES = List.of("r", "target_modules");
+
+  /// Keys that change nothing here, and why.
+  static final Map<String, String> IGNORED = ignored();
+
+  /// @param harmless values under which the key asks for nothing
+  /// @param advice completes "… is not supported: "
+  record Refused(List<Object> harmless, String advice) {}
+
+  /// Keys whose feature is missing.
+  static final Map<String, Refused> REFUSED = refused();
+
+  private static Map<String, String> ignored() {
+    Map<String, String> keys = new TreeMap<>();
+    String precision = "the device decides: float32 on the CPU, bfloat16 on a GPU";
+    String workers = "data is prepared by threads as needed";
+    String reports = "figures go to metrics.jsonl and trainer_state.json";
+    String always = "this engine always works that way";
+    for (String key :
+        "bf16 tf32 dtype torch_dtype bf16_full_eval bnb_4bit_compute_dtype bnb_4bit_quant_storage"
+            .split(" ")) {
+      keys.put(key, precision);
+    }
+    for (String key :
+        "dataset_num_proc dataset_batch_size dataloader_num_workers dataloader_pin_memory dataloader_prefetch_factor dataloader_persistent_workers"
+            .split(" ")) {
+      keys.put(key, workers);
+    }
+    for (String key :
+        "report_to run_name logging_dir disable_tqdm log_level include_num_input_tokens_seen include_tokens_per_second logging_nan_inf_filter"
+            .split(" ")) {
+      keys.put(key, reports);
+    }
+    for (String key :
+        "remove_unused_columns use_liger_kernel attn_implementation gradient_checkpointing_kwargs average_tokens_across_devices full_determinism save_safetensors torch_empty_cache_steps trust_remote_code pad_to_multiple_of group_by_modality_length peft_type task_type lora_task_type inference_mode prediction_loss_only eval_accumulation_steps"
+            .split(" ")) {
+      keys.put(key, always);
+    }
+    return Map.copyOf(keys);
+  }
+
+  private static Map<String, Refused> refused() {
+    Refused off = new Refused(List.of(false), "leave it out");
+    Refused neutral = new Refused(List.of(), "leave it out");
+    Map<String, Refused> keys = new TreeMap<>();
+    for (String key :
+        "load_in_8bit push_to_hub auto_find_batch_size load_best_model_at_end use_dora lora_bias fan_in_fan_out activation_offloading torch_compile use_qalora ignore_data_skip"
+            .split(" ")) {
+      keys.put(key, off);
+    }
+    for (String key :
+        "resume_from_checkpoint deepspeed fsdp chat_template_path model_init_kwargs dataset_kwargs modules_to_save lora_modules_to_save trainable_token_indices target_parameters lora_target_parameters layer_replication embedding_learning_rate eos_token pad_token dataset_config model_revision datasets"
+            .split(" ")) {
+      keys.put(key, neutral);
+    }
+    keys.put("fp16", new Refused(List.of(false), "float16 needs loss scaling; use bf16"));
+    keys.put("assistant_only_loss", new Refused(List.of(false), "use prompt/completion data"));
+    keys.put("bnb_4bit_quant_type", new Refused(List.of("nf4"), "use nf4"));
+    keys.put("bias", new Refused(List.of("none"), "use none"));
+    keys.put("label_smoothing_factor", new Refused(List.of(0L, 0.0), "use 0"));
+    keys.put("group_by_length", new Refused(List.of(false), "packing saves more"));
+    keys.put(
+        "optim_args",
+        new Refused(List.of(""), "set momentum, adam_beta1, adam_beta2 or adam_epsilon"));
+    keys.put("logging_strategy", new Refused(List.of("steps"), "use steps"));
+    keys.put("truncation_mode", new Refused(List.of("keep_start"), "use keep_start"));
+    keys.put("loss_type", new Refused(List.of("nll", "chunked_nll"), "use nll"));
+    keys.put("lr_scheduler", new Refused(List.of(), "set lr_scheduler_type"));
+    return Map.copyOf(keys);
+  }
+
+  /// Every name that may be written, for suggestions.
+  static List<String> known() {
+    return Stream.of(
+            ConfigKeys.ALL.stream().map(ConfigKey::name),
+            ALIASES.keySet().stream(),
+            IGNORED.keySet().stream(),
+            REFUSED.keySet().stream())
+        .flatMap(names -> names)
+        .toList();
+  }
+}

@@ -1,0 +1,62 @@
+package dev.gatun.train;
+
+import dev.gatun.FailureException;
+import java.util.List;
+import java.util.Locale;
+
+/// Every byte a run will reserve, known before anything is allocated.
+///
+/// @param lines what for, and how much
+/// @param budgetBytes what may be reserved in all
+public record MemoryPlan(List<Line> lines, long budgetBytes) {
+  public MemoryPlan {
+    lines = List.copyOf(lines);
+  }
+
+  /// @param arena name of the arena
+  /// @param holds what it is for, in a few words
+  public record Line(String arena, String holds, long bytes) {}
+
+  public long totalBytes() {
+    return lines.stream().mapToLong(Line::bytes).sum();
+  }
+
+  /// Refuses a run that will not fit.
+  ///
+  /// @throws FailureException that names the largest part and what to change
+  public void requireFit() {
+    if (totalBytes() > budgetBytes) {
+      throw new FailureException(
+          "the run needs %s but only %s can be had; lower per_device_train_batch_size or max_length%s"
+              .formatted(size(totalBytes()), size(budgetBytes), System.lineSeparator() + table()));
+    }
+  }
+
+  /// The plan as a table of text lines.
+  public String table() {
+    StringBuilder text = new StringBuilder("Memory plan\n");
+    for (Line line : lines) {
+      text.append(
+          String.format(
+              Locale.ROOT, "  %-12s %12s  %s%n", line.arena(), size(line.bytes()), line.holds()));
+    }
+    return text.append(
+            String.format(
+                Locale.ROOT,
+                "  %-12s %12s  of %s%n",
+                "total",
+                size(totalBytes()),
+                size(budgetBytes)))
+        .toString();
+  }
+
+  static String size(long bytes) {
+    if (bytes >= 1L << 30) {
+      return String.format(Locale.ROOT, "%.2f GiB", bytes / (double) (1L << 30));
+    }
+    if (bytes >= 1L << 20) {
+      return String.format(Locale.ROOT, "%.1f MiB", bytes / (double) (1L << 20));
+    }
+    return String.format(Locale.ROOT, "%.1f KiB", bytes / 1024.0);
+  }
+}

@@ -1,0 +1,169 @@
+package dev.gatun.train;
+
+import dev.gatun.data.OverlongPolicy;
+import dev.gatun.data.PackingStrategy;
+import dev.gatun.model.LoraConfig;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/// Everything a fine-tuning run is told: TRL's `SFTConfig`, the part of Hugging Face's
+/// `TrainingArguments` that people set, and PEFT's `LoraConfig`. Components carry the names of the
+/// configuration keys in camel case; `docs/configuration.md` lists keys, defaults and differences.
+///
+/// Values are checked when the record is built, see [SftConfigBuilder#build].
+///
+/// @param lora the adapter, or null for full fine-tuning
+public record SftConfig(
+    Model model,
+    Data data,
+    Optimization optimization,
+    Loop loop,
+    Evaluation evaluation,
+    Output output,
+    @Nullable LoraConfig lora) {
+
+  /// A builder with every default set.
+  public static SftConfigBuilder builder() {
+    return new SftConfigBuilder();
+  }
+
+  /// A builder that starts from this configuration.
+  public SftConfigBuilder toBuilder() {
+    return new SftConfigBuilder(this);
+  }
+
+  /// Which checkpoint is tuned, in which form.
+  ///
+  /// @param modelNameOrPath directory of the checkpoint
+  /// @param tokenizerNameOrPath directory of the tokenizer, or null for the checkpoint's own
+  /// @param loadIn4bit whether the linear layers are quantised to NF4 while they are read
+  /// @param useBnbNestedQuant whether the scales of the blocks are quantised again
+  /// @param device `auto`, `cpu` or `cuda:N`; whoever picks the backend reads it
+  public record Model(
+      Path modelNameOrPath,
+      @Nullable Path tokenizerNameOrPath,
+      boolean loadIn4bit,
+      boolean useBnbNestedQuant,
+      String device) {
+    /// Where the tokenizer is.
+    public Path tokenizer() {
+      return tokenizerNameOrPath == null ? modelNameOrPath : tokenizerNameOrPath;
+    }
+  }
+
+  /// What is trained on, and how rows become batches.
+  ///
+  /// @param datasetPath training files, in order
+  /// @param evalDatasetPath evaluation files; empty for none
+  /// @param maxLength longest row in tokens (with packing: length of a packed row), or null
+  /// @param overlongPolicy what happens to longer rows; packing strategies cut by their own rule
+  /// @param evalPacking null for the value of `packing`
+  /// @param completionOnlyLoss null for true exactly if the data has prompts and completions
+  /// @param cacheDir where tokenised data is kept, or null for nowhere
+  public record Data(
+      List<Path> datasetPath,
+      List<Path> evalDatasetPath,
+      String datasetTextField,
+      @Nullable Integer maxLength,
+      OverlongPolicy overlongPolicy,
+      boolean packing,
+      PackingStrategy packingStrategy,
+      @Nullable Boolean evalPacking,
+      boolean paddingFree,
+      @Nullable Boolean completionOnlyLoss,
+      boolean shuffleDataset,
+      @Nullable Path cacheDir) {
+    public Data {
+      datasetPath = List.copyOf(datasetPath);
+      evalDatasetPath = List.copyOf(evalDatasetPath);
+    }
+  }
+
+  /// How parameters move.
+  ///
+  /// @param lrSchedulerKwargs numbers that the schedule takes by name; true counts as 1
+  /// @param warmupSteps below 1 a ratio of all updates, rounded up
+  /// @param momentum for sgd
+  /// @param maxGradNorm 0 for no clipping
+  public record Optimization(
+      double learningRate,
+      String lrSchedulerType,
+      Map<String, Object> lrSchedulerKwargs,
+      double warmupSteps,
+      Optimizer optim,
+      double momentum,
+      double weightDecay,
+      double adamBeta1,
+      double adamBeta2,
+      double adamEpsilon,
+      double maxGradNorm) {
+    public Optimization {
+      lrSchedulerKwargs = Map.copyOf(lrSchedulerKwargs);
+    }
+  }
+
+  /// How long and in what portions.
+  ///
+  /// @param maxSteps updates, or null to go by epochs
+  /// @param dataSeed null for `seed`
+  /// @param neftuneNoiseAlpha null for no noise
+  public record Loop(
+      int perDeviceTrainBatchSize,
+      int gradientAccumulationSteps,
+      double numTrainEpochs,
+      @Nullable Integer maxSteps,
+      boolean gradientCheckpointing,
+      long seed,
+      @Nullable Long dataSeed,
+      SamplingStrategy trainSamplingStrategy,
+      boolean dataloaderDropLast,
+      @Nullable Double neftuneNoiseAlpha) {
+    /// Seed of the sample order.
+    public long orderSeed() {
+      return dataSeed == null ? seed : dataSeed;
+    }
+  }
+
+  /// When figures are taken. Step counts below 1 are ratios of all updates, rounded up.
+  ///
+  /// @param evalSteps null for `loggingSteps`
+  public record Evaluation(
+      double loggingSteps,
+      boolean loggingFirstStep,
+      Interval evalStrategy,
+      @Nullable Double evalSteps,
+      boolean evalOnStart,
+      int perDeviceEvalBatchSize) {}
+
+  /// What is written, and where.
+  ///
+  /// @param saveTotalLimit checkpoints of this run that are kept, or null for all
+  public record Output(
+      Path outputDir,
+      boolean overwriteOutputDir,
+      Interval saveStrategy,
+      double saveSteps,
+      @Nullable Integer saveTotalLimit) {}
+
+  /// Optimisers, under Hugging Face's names.
+  public enum Optimizer {
+    ADAMW_TORCH,
+    ADAMW_TORCH_FUSED,
+    SGD
+  }
+
+  /// Orders in which rows are visited.
+  public enum SamplingStrategy {
+    RANDOM,
+    SEQUENTIAL
+  }
+
+  /// When something recurring happens.
+  public enum Interval {
+    NO,
+    STEPS,
+    EPOCH
+  }
+}

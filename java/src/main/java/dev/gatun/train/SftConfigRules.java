@@ -1,0 +1,75 @@
+package dev.gatun.train;
+
+import dev.gatun.InputException;
+import dev.gatun.data.PackingStrategy;
+import dev.gatun.train.SftConfig.Interval;
+import dev.gatun.train.SftConfig.Optimizer;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/// What must hold for a configuration as a whole, whoever built it.
+final class SftConfigRules {
+  private SftConfigRules() {}
+
+  /// @throws InputException naming the key that is out of range or at odds with another
+  static void check(SftConfig config) {
+    checkEachValue(config);
+    SftConfig.Data data = config.data();
+    require(!data.datasetPath().isEmpty(), "dataset_path is missing; every run needs it");
+    require(
+        !data.packing() || data.maxLength() != null,
+        "packing needs max_length, the length of a packed row; set it");
+    require(
+        !data.paddingFree() || data.packing() || data.maxLength() == null,
+        "padding_free without packing does not cut rows; set max_length to null as well");
+    require(
+        !data.paddingFree() || !data.packing() || data.packingStrategy() != PackingStrategy.WRAPPED,
+        "padding_free needs packing_strategy bfd or bfd_split, not wrapped");
+    require(
+        config.optimization().momentum() == 0 || config.optimization().optim() == Optimizer.SGD,
+        "momentum is for optim sgd; remove it");
+    require(
+        config.evaluation().evalStrategy() == Interval.NO || !data.evalDatasetPath().isEmpty(),
+        "eval_strategy asks for evaluations but eval_dataset_path is not set");
+    require(
+        !config.evaluation().evalOnStart() || !data.evalDatasetPath().isEmpty(),
+        "eval_on_start asks for an evaluation but eval_dataset_path is not set");
+    require(
+        config.lora() != null || !config.model().loadIn4bit(),
+        "load_in_4bit needs an adapter to train (use_peft: true); 4-bit weights cannot be trained"
+            + " themselves");
+  }
+
+  /// A value set through the builder meets the same bounds as one in a file.
+  private static void checkEachValue(SftConfig config) {
+    for (ConfigKey<?> key : ConfigKeys.ALL) {
+      Object value = key.plain(config);
+      if (value != null) {
+        key.type().read(key.name(), located(value));
+      }
+    }
+  }
+
+  private static ConfigValue located(Object value) {
+    ConfigValue.Location location = new ConfigValue.Location("configuration", 0, 0);
+    return switch (value) {
+      case List<?> list ->
+          new ConfigValue.Sequence(location, list.stream().map(SftConfigRules::located).toList());
+      case Map<?, ?> map -> {
+        Map<String, ConfigValue.Entry> entries = new LinkedHashMap<>();
+        map.forEach((name, item) ->
+            entries.put(String.valueOf(name), new ConfigValue.Entry(location, located(item))));
+        yield new ConfigValue.Mapping(location, entries);
+      }
+      case Integer number -> new ConfigValue.Scalar(location, number.longValue());
+      default -> new ConfigValue.Scalar(location, value);
+    };
+  }
+
+  private static void require(boolean holds, String message) {
+    if (!holds) {
+      throw new InputException(message);
+    }
+  }
+}

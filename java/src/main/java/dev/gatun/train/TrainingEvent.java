@@ -1,0 +1,85 @@
+package dev.gatun.train;
+
+import dev.gatun.data.PreparationReport;
+import java.nio.file.Path;
+import java.time.Duration;
+import org.jspecify.annotations.Nullable;
+
+/// What a training run reports.
+public sealed interface TrainingEvent {
+  /// Everything is loaded and planned; the first update comes next.
+  ///
+  /// @param evaluation how the evaluation data came out, or null if there is none
+  record Started(
+      Schedule schedule,
+      MemoryPlan plan,
+      long trainableParameters,
+      PreparationReport training,
+      @Nullable PreparationReport evaluation)
+      implements TrainingEvent {}
+
+  /// How long a run is.
+  ///
+  /// @param updates optimiser steps in all
+  /// @param updatesPerEpoch a short last accumulation counts
+  /// @param epochs started epochs
+  record Schedule(int updates, int updatesPerEpoch, int epochs) {}
+
+  /// One optimiser step is done.
+  ///
+  /// @param step from 1
+  /// @param epoch share of the data seen, in epochs
+  /// @param loss mean over the targets of the whole accumulation group
+  /// @param gradientNorm before clipping
+  /// @param learningRate what this update used
+  /// @param targets trained tokens of this update
+  /// @param tokens tokens of this update
+  /// @param tokensSeen tokens of all updates so far
+  /// @param meanTokenAccuracy share of targets that had the largest logit
+  /// @param entropy mean entropy of the predictions, in nats
+  /// @param elapsed since the first update began, evaluations and saves included
+  /// @param duration of this update
+  record StepFinished(
+      int step,
+      int steps,
+      double epoch,
+      double loss,
+      double gradientNorm,
+      double learningRate,
+      long targets,
+      long tokens,
+      long tokensSeen,
+      double meanTokenAccuracy,
+      double entropy,
+      Duration elapsed,
+      Duration duration)
+      implements TrainingEvent {
+    /// Speed of this update.
+    public double tokensPerSecond() {
+      return tokens / Math.max(1e-9, duration.toNanos() * 1e-9);
+    }
+
+    /// Time the remaining updates take at the mean speed so far.
+    public Duration remaining() {
+      return elapsed.dividedBy(step).multipliedBy(steps - (long) step);
+    }
+  }
+
+  /// The evaluation data was run through the model.
+  ///
+  /// @param step updates done
+  record Evaluated(int step, double epoch, EvaluationResult result) implements TrainingEvent {}
+
+  /// Adapter or weights were written.
+  record Saved(int step, Path directory) implements TrainingEvent {}
+
+  /// The run is over and everything is on disk.
+  ///
+  /// @param stopped whether `SftTrainer.stop` ended it early
+  /// @param trainLoss mean of the losses of all updates
+  record Finished(int step, boolean stopped, double trainLoss, Duration elapsed, Path directory)
+      implements TrainingEvent {}
+
+  /// A sentence for the user.
+  record Notice(String message) implements TrainingEvent {}
+}
