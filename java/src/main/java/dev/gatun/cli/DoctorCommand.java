@@ -66,9 +66,16 @@ final class DoctorCommand implements Callable<Integer> {
     String physical = "";
     if (java.lang.management.ManagementFactory.getOperatingSystemMXBean()
         instanceof com.sun.management.OperatingSystemMXBean system) {
-      physical = gib(system.getTotalMemorySize()) + ", " + gib(available(system)) + " available; ";
+      physical =
+          Sizes.bytes(system.getTotalMemorySize())
+              + ", "
+              + Sizes.bytes(available(system))
+              + " available; ";
     }
-    found(out, "memory", physical + "Java heap up to " + gib(Runtime.getRuntime().maxMemory()));
+    found(
+        out,
+        "memory",
+        physical + "Java heap up to " + Sizes.bytes(Runtime.getRuntime().maxMemory()));
   }
 
   private static void gpu(PrintWriter out, Installation cuda) {
@@ -80,7 +87,7 @@ final class DoctorCommand implements Callable<Integer> {
           "GPU " + gpu.ordinal(),
           gpu.name()
               + ", "
-              + gib(gpu.memoryBytes())
+              + Sizes.bytes(gpu.memoryBytes())
               + ", compute capability "
               + gpu.computeCapability());
     }
@@ -134,10 +141,6 @@ final class DoctorCommand implements Callable<Integer> {
     } catch (IOException e) {
       return system.getFreeMemorySize();
     }
-  }
-
-  private static String gib(long bytes) {
-    return "%.1f GiB".formatted(bytes / (double) (1L << 30));
   }
 
   private static void found(PrintWriter out, String what, String detail) {

@@ -22,6 +22,7 @@ import picocli.CommandLine.ScopeType;
     versionProvider = Gatun.Version.class,
     description = "Fine-tunes large language models with QLoRA, on the JVM.",
     subcommands = {
+      InspectCommand.class,
       DoctorCommand.class,
       ConformanceCommand.class,
     })
@@ -35,12 +36,28 @@ public final class Gatun {
       description = "Show log messages and the stack trace of an error.")
   private boolean verbose;
 
+  private final Terminal terminal;
+
+  /// A command line whose output is plain text.
+  public Gatun() {
+    this(Terminal.PLAIN);
+  }
+
+  Gatun(Terminal terminal) {
+    this.terminal = terminal;
+  }
+
+  /// What the user looks at.
+  Terminal terminal() {
+    return terminal;
+  }
+
   /// Runs one command and ends the process.
   public static void main(String[] arguments) {
     Logging.configure(List.of(arguments).contains("--verbose"));
     Charset charset = System.out.charset();
     System.exit(
-        new Gatun()
+        new Gatun(Terminal.detect())
             .execute(
                 new PrintWriter(System.out, true, charset),
                 new PrintWriter(System.err, true, charset),
