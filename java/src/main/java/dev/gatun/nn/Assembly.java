@@ -1,0 +1,208 @@
+package dev.gatun.nn;
+
+import dev.gatun.InputException;
+import dev.gatun.model.LoraConfig;
+import dev.gatun.model.ModelConfig;
+import dev.gatun.model.ModelWeights;
+import dev.gatun.nn.Parameter.Kind;
+import dev.gatun.op.AttentionOps;
+import dev.gatun.op.Dropout;
+import dev.gatun.op.Projection;
+import dev.gatun.quant.Weight;
+import dev.gatun.tensor.Shape;
+import dev.gatun.tensor.Tensor;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/// Puts layers together from a model's description, its weights and its parameters.
+final class Assembly {
+  private final ModelConfig config;
+  private final ModelWeights weights;
+  private final Training training;
+  private final Parameters parameters;
+  private final Tensor dropoutState;
+  private final Map<String, ModuleTree.Linear> linears = new HashMap<>();
+  private final Map<String, Integer> streams = new HashMap<>();
+
+  /// @param dropoutState I64 `[2]`
+  Assembly(
+      ModelConfig config,
+      ModelWeights weights,
+      Training training,
+      Parameters parameters,
+      Tensor dropoutState) {
+    this.config = config;
+    this.weights = weights;
+    this.training = training;
+    this.parameters = parameters;
+    this.dropoutState = dropoutState;
+    for (ModuleTree.Linear linear : ModuleTree.linears(config)) {
+      // Stream 0 is the embedding noise.
+      streams.put(linear.path(), streams.size() + 1);
+      linears.put(linear.path(), linear);
+    }
+  }
+
+  /// The parameters that a model in this training mode holds itself.
+  static List<Parameter.Spec> specs(ModelConfig config, Training training) {
+    if (training instanceof Training.Full) {
+      return ModuleTree.parameters(config);
+    }
+    Map<String, ModuleTree.Linear> known = new HashMap<>();
+    ModuleTree.linears(config).forEach(linear -> known.put(linear.path(), linear));
+    List<Parameter.Spec> specs = new ArrayList<>();
+    training
+        .adapters()
+        .forEach((path, module) -> {
+          ModuleTree.Linear linear = known.get(path);
+          if (linear == null) {
+            throw new InputException(
+                "the adapter updates %s, which is no linear layer of this model; use the base model it was trained on"
+                    .formatted(path));
+          }
+          int rank = module.adapted().rank();
+          Shape a = Shape.of(rank, linear.in());
+          Shape b = Shape.of(linear.out(), rank);
+          requireShape(path, "A", module.a().shape(), a);
+          requireShape(path, "B", module.b().shape(), b);
+          specs.add(new Parameter.Spec(ModuleTree.loraA(path), Kind.LORA_A, a));
+          specs.add(new Parameter.Spec(ModuleTree.loraB(path), Kind.LORA_B, b));
+        });
+    return specs;
+  }
+
+  private static void requireShape(String path, String half, Shape actual, Shape expected) {
+    if (!actual.equals(expected)) {
+      throw new InputException(
+          "the adapter's %s for %s has shape %s, this model needs %s; use the base model it was trained on"
+              .formatted(half, path, actual, expected));
+    }
+  }
+
+  DecoderStack stack(CheckpointPolicy policy) {
+    List<DecoderLayer> layers = new ArrayList<>();
+    for (int i = 0; i < config.layerCount(); i++) {
+      layers.add(new DecoderLayer(attention(i), mlp(i)));
+    }
+    return new DecoderStack(layers, policy, training instanceof Training.Full);
+  }
+
+  private Attention attention(int index) {
+    String layer = ModuleTree.layer(index);
+    String path = layer + ".self_attn";
+    return new Attention(
+        index,
+        new Attention.Heads(config.heads(), config.keyValueHeads(), config.headSize()),
+        new AttentionOps.Config(
+            config.attentionScale(),
+            config.layers().get(index).window(),
+            config.attentionSoftcap()),
+        new Attention.Norms(
+            norm(layer + ".input_layernorm"),
+            config.queryKeyNorm() ? norm(path + ".q_norm") : null,
+            config.queryKeyNorm() ? norm(path + ".k_norm") : null),
+        new Attention.Linears(
+            new LinearGroup(
+                linear(path + ".q_proj"), linear(path + ".k_proj"), linear(path + ".v_proj")),
+            new LinearGroup(linear(path + ".o_proj"))));
+  }
+
+  private Mlp mlp(int index) {
+    String layer = ModuleTree.layer(index);
+    return new Mlp(
+        index,
+        norm(layer + ".post_attention_layernorm"),
+        new LinearGroup(linear(layer + ".mlp.gate_proj"), linear(layer + ".mlp.up_proj")),
+        new LinearGroup(linear(layer + ".mlp.down_proj")),
+        config.activation());
+  }
+
+  private RmsNorm norm(String path) {
+    String name = path + ".weight";
+    return new RmsNorm(tensor(name), gradient(name), config.normEpsilon(), config.normOffset());
+  }
+
+  private Linear linear(String path) {
+    ModuleTree.Linear shape = linears.get(path);
+    if (shape == null) {
+      throw new IllegalStateException("no linear layer " + path);
+    }
+    String bias = path + ".bias";
+    Tensor biasTensor = shape.bias() ? tensor(bias) : null;
+    LoraModule module = training.adapters().get(path);
+    Weight weight = weight(path);
+    Projection.Gradients gradients =
+        new Projection.Gradients(
+            gradient(path + ".weight"),
+            shape.bias() ? gradient(bias) : null,
+            module == null ? null : gradient(ModuleTree.loraA(path)),
+            module == null ? null : gradient(ModuleTree.loraB(path)));
+    return new Linear(
+        path,
+        new Projection(weight, biasTensor, lora(path, module, true)),
+        new Projection(weight, biasTensor, lora(path, module, false)),
+        gradients);
+  }
+
+  private Projection.@Nullable Lora lora(
+      String path, @Nullable LoraModule module, boolean withDropout) {
+    if (module == null) {
+      return null;
+    }
+    LoraConfig.Adapted adapted = module.adapted();
+    Dropout dropout = null;
+    Integer stream = streams.get(path);
+    if (withDropout && adapted.dropout() > 0 && stream != null) {
+      dropout = new Dropout((float) adapted.dropout(), stream, dropoutState);
+    }
+    return new Projection.Lora(
+        parameters.named(ModuleTree.loraA(path)).compute(),
+        parameters.named(ModuleTree.loraB(path)).compute(),
+        (float) adapted.scale(),
+        dropout);
+  }
+
+  Head head(Options options) {
+    String name = config.tiedEmbeddings() ? embeddingName() : ModuleTree.HEAD + ".weight";
+    Weight weight =
+        config.tiedEmbeddings()
+            ? new Weight.Dense(tensor(embeddingName()))
+            : weight(ModuleTree.HEAD);
+    return new Head(
+        norm(ModuleTree.FINAL_NORM), weight, gradient(name), Head.lossConfig(config, options));
+  }
+
+  Embedding embedding(Options options) {
+    return new Embedding(
+        tensor(embeddingName()),
+        gradient(embeddingName()),
+        config.embeddingScale(),
+        options.neftuneAlpha(),
+        new Dropout(0, 0, dropoutState));
+  }
+
+  private static String embeddingName() {
+    return ModuleTree.EMBEDDING + ".weight";
+  }
+
+  private Weight weight(String path) {
+    return training instanceof Training.Full
+        ? new Weight.Dense(parameters.named(path + ".weight").compute())
+        : weights.linear(path);
+  }
+
+  private Tensor tensor(String name) {
+    return training instanceof Training.Full
+        ? parameters.named(name).compute()
+        : weights.tensor(name);
+  }
+
+  /// Where the gradient of a parameter goes; null if the model does not train it.
+  private @Nullable Tensor gradient(String name) {
+    Parameter parameter = parameters.find(name);
+    return parameter == null ? null : parameter.gradient();
+  }
+}

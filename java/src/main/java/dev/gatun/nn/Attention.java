@@ -1,0 +1,213 @@
+package dev.gatun.nn;
+
+import dev.gatun.op.AttentionOps;
+import dev.gatun.tensor.Tensor;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/// The first half of a decoder layer: `y = x + o(attention(rope(qkv(norm(x)))))`, with normalised
+/// queries and keys where the model has that.
+final class Attention implements Layer<Attention.Saved> {
+  /// @param x input
+  /// @param q after normalisation and rotation, `[T, N, D]`; `k` and `v` likewise `[T, K, D]`
+  /// @param heads what the normalisation of queries and keys needs, or null
+  /// @param out `[T, N, D]`
+  /// @param logSumExp F32 `[T, N]`
+  record Saved(
+      Tensor x,
+      Tensor rstd,
+      Tensor q,
+      Tensor k,
+      Tensor v,
+      @Nullable HeadNorms heads,
+      Tensor out,
+      Tensor logSumExp,
+      List<@Nullable Tensor> inputInner,
+      List<@Nullable Tensor> outputInner) {}
+
+  /// Queries and keys before normalisation, and their reciprocal deviations.
+  record HeadNorms(Tensor q, Tensor k, Tensor rstdQ, Tensor rstdK) {}
+
+  /// Sizes: query heads, key/value heads, elements of a head.
+  record Heads(int queries, int keys, int size) {}
+
+  private final int index;
+  private final String path;
+  private final Heads heads;
+  private final AttentionOps.Config config;
+  private final RmsNorm norm;
+  private final @Nullable RmsNorm queryNorm;
+  private final @Nullable RmsNorm keyNorm;
+  private final LinearGroup input;
+  private final LinearGroup output;
+
+  /// @param index of the decoder layer
+  Attention(int index, Heads heads, AttentionOps.Config config, Norms norms, Linears linears) {
+    this.index = index;
+    this.path = ModuleTree.layer(index) + ".self_attn";
+    this.heads = heads;
+    this.config = config;
+    this.norm = norms.input();
+    this.queryNorm = norms.query();
+    this.keyNorm = norms.key();
+    this.input = linears.input();
+    this.output = linears.output();
+  }
+
+  /// The normalisations of this half; those of queries and keys are both null or both set.
+  record Norms(RmsNorm input, @Nullable RmsNorm query, @Nullable RmsNorm key) {}
+
+  /// @param input q, k and v
+  /// @param output o
+  record Linears(LinearGroup input, LinearGroup output) {}
+
+  @Override
+  public boolean isTrained() {
+    return norm.isTrained()
+        || (queryNorm != null && queryNorm.isTrained())
+        || input.isTrained()
+        || output.isTrained();
+  }
+
+  @Override
+  public Saved forward(@Nullable Tensor y, Tensor x, Pass pass) {
+    Saved saved = allocate(x, pass);
+    long mark = pass.arena().mark();
+    Tensor normed = pass.activation(pass.tokenCount(), x.cols());
+    norm.forward(normed, saved.rstd(), x, pass);
+    project(saved, normed, pass);
+    pass.arena().release(mark);
+    rotate(saved.q(), saved.k(), false, pass);
+    attend(saved, pass);
+    if (y != null) {
+      output.forward(List.of(y), saved.outputInner(), flat(saved.out()), x, pass);
+      pass.probe().observe(path, "output", y);
+    }
+    return saved;
+  }
+
+  private Saved allocate(Tensor x, Pass pass) {
+    int t = pass.tokenCount();
+    Tensor rstd = pass.floats(t);
+    Tensor q = pass.activation(t, heads.queries(), heads.size());
+    Tensor k = pass.activation(t, heads.keys(), heads.size());
+    Tensor v = pass.activation(t, heads.keys(), heads.size());
+    HeadNorms raw = null;
+    if (queryNorm != null && pass.training()) {
+      raw =
+          new HeadNorms(
+              pass.activation(t, heads.queries(), heads.size()),
+              pass.activation(t, heads.keys(), heads.size()),
+              pass.floats(t, heads.queries()),
+              pass.floats(t, heads.keys()));
+    }
+    Tensor out = pass.activation(t, heads.queries(), heads.size());
+    Tensor logSumExp = pass.floats(t, heads.queries());
+    List<@Nullable Tensor> inner = input.allocateInner(pass);
+    return new Saved(x, rstd, q, k, v, raw, out, logSumExp, inner, output.allocateInner(pass));
+  }
+
+  /// Queries, keys and values, normalised where the model does that.
+  private void project(Saved saved, Tensor normed, Pass pass) {
+    HeadNorms raw = saved.heads();
+    Tensor q = raw == null ? saved.q() : raw.q();
+    Tensor k = raw == null ? saved.k() : raw.k();
+    input.forward(
+        List.of(flat(q), flat(k), flat(saved.v())), saved.inputInner(), normed, null, pass);
+    pass.probe().observe(path, "queries", q);
+    pass.probe().observe(path, "keys", k);
+    pass.probe().observe(path, "values", saved.v());
+    if (queryNorm != null && keyNorm != null) {
+      queryNorm.forward(saved.q(), raw == null ? null : raw.rstdQ(), q, pass);
+      keyNorm.forward(saved.k(), raw == null ? null : raw.rstdK(), k, pass);
+    }
+  }
+
+  private void attend(Saved saved, Pass pass) {
+    Tensor keys = saved.k();
+    Tensor values = saved.v();
+    KvCache.Step cache = pass.cache();
+    if (cache != null) {
+      cache.store(pass.backend(), index, keys, values);
+      keys = cache.keys(index);
+      values = cache.values(index);
+    }
+    pass.backend()
+        .attention()
+        .forward(
+            saved.out(),
+            saved.logSumExp(),
+            saved.q(),
+            keys,
+            values,
+            pass.tokens().sequences(),
+            config,
+            pass.arena());
+    pass.probe().observe(path, "attention", saved.out());
+  }
+
+  @Override
+  public void backward(Tensor gradient, boolean inputNeeded, Saved saved, Pass pass) {
+    int t = pass.tokenCount();
+    long start = pass.arena().mark();
+    Tensor dq = pass.activation(t, heads.queries(), heads.size());
+    Tensor dk = pass.activation(t, heads.keys(), heads.size());
+    Tensor dv = pass.activation(t, heads.keys(), heads.size());
+    attentionBackward(dq, dk, dv, gradient, saved, pass);
+    rotate(dq, dk, true, pass);
+    HeadNorms raw = saved.heads();
+    if (queryNorm != null && keyNorm != null && raw != null) {
+      queryNorm.backward(dq, dq, null, raw.q(), raw.rstdQ(), pass);
+      keyNorm.backward(dk, dk, null, raw.k(), raw.rstdK(), pass);
+    }
+    boolean belowNeeded = inputNeeded || norm.isTrained();
+    Tensor dnormed = belowNeeded ? pass.activation(t, gradient.cols()) : null;
+    Tensor normed = saved.x();
+    if (input.isTrained()) {
+      normed = pass.activation(t, gradient.cols());
+      norm.forward(normed, null, saved.x(), pass);
+    }
+    if (dnormed != null || input.isTrained()) {
+      List<Tensor> dys = List.of(flat(dq), flat(dk), flat(dv));
+      input.backward(dnormed, dys, normed, saved.inputInner(), pass);
+    }
+    if (dnormed != null) {
+      norm.backward(gradient, dnormed, gradient, saved.x(), saved.rstd(), pass);
+    }
+    pass.arena().release(start);
+  }
+
+  private void attentionBackward(
+      Tensor dq, Tensor dk, Tensor dv, Tensor gradient, Saved saved, Pass pass) {
+    long mark = pass.arena().mark();
+    Tensor dout = pass.activation(pass.tokenCount(), heads.queries(), heads.size());
+    output.backward(flat(dout), List.of(gradient), flat(saved.out()), saved.outputInner(), pass);
+    pass.backend()
+        .attention()
+        .backward(
+            dq,
+            dk,
+            dv,
+            dout,
+            saved.q(),
+            saved.k(),
+            saved.v(),
+            saved.out(),
+            saved.logSumExp(),
+            pass.tokens().sequences(),
+            config,
+            pass.arena());
+    pass.arena().release(mark);
+  }
+
+  private static void rotate(Tensor q, Tensor k, boolean inverse, Pass pass) {
+    Tokens tokens = pass.tokens();
+    pass.backend().rope().apply(q, tokens.ropeRows(), tokens.cos(), tokens.sin(), inverse);
+    pass.backend().rope().apply(k, tokens.ropeRows(), tokens.cos(), tokens.sin(), inverse);
+  }
+
+  /// `[T, heads, D]` as `[T, heads·D]`.
+  private static Tensor flat(Tensor tensor) {
+    return tensor.reshape(tensor.rows(), tensor.cols());
+  }
+}

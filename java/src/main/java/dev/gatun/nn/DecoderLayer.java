@@ -1,0 +1,38 @@
+package dev.gatun.nn;
+
+import dev.gatun.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
+
+/// A decoder layer: attention, then feed-forward, each added to the residual stream.
+final class DecoderLayer implements Layer<DecoderLayer.Saved> {
+  record Saved(Attention.Saved attention, Mlp.Saved mlp) {}
+
+  private final Attention attention;
+  private final Mlp mlp;
+
+  DecoderLayer(Attention attention, Mlp mlp) {
+    this.attention = attention;
+    this.mlp = mlp;
+  }
+
+  @Override
+  public boolean isTrained() {
+    return attention.isTrained() || mlp.isTrained();
+  }
+
+  @Override
+  public Saved forward(@Nullable Tensor y, Tensor x, Pass pass) {
+    Tensor middle = y == x ? x : pass.activation(pass.tokenCount(), x.cols());
+    Attention.Saved first = attention.forward(middle, x, pass);
+    return new Saved(first, mlp.forward(y, middle, pass));
+  }
+
+  @Override
+  public void backward(Tensor gradient, boolean inputNeeded, Saved saved, Pass pass) {
+    boolean below = inputNeeded || attention.isTrained();
+    mlp.backward(gradient, below, saved.mlp(), pass);
+    if (below) {
+      attention.backward(gradient, inputNeeded, saved.attention(), pass);
+    }
+  }
+}

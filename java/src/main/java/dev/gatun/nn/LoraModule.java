@@ -1,0 +1,31 @@
+package dev.gatun.nn;
+
+import dev.gatun.model.LoraConfig;
+import dev.gatun.tensor.DType;
+import dev.gatun.tensor.PlannedStorage;
+import dev.gatun.tensor.Shape;
+import dev.gatun.tensor.Tensor;
+
+/// The low-rank update of one linear layer as it enters a model: its settings and starting values.
+///
+/// @param a host `[R, in]`, any floating type
+/// @param b host `[out, R]`, any floating type
+public record LoraModule(LoraConfig.Adapted adapted, Tensor a, Tensor b) {
+  public LoraModule {
+    if (a.shape().rank() != 2 || b.shape().rank() != 2) {
+      throw new IllegalArgumentException("A " + a.shape() + " and B " + b.shape());
+    }
+    if (a.rows() != adapted.rank() || b.cols() != adapted.rank()) {
+      throw new IllegalArgumentException(
+          "rank " + adapted.rank() + ", but A is " + a.shape() + " and B is " + b.shape());
+    }
+  }
+
+  /// An update without values, for [CausalLm#memoryNeed].
+  static LoraModule planned(LoraConfig.Adapted adapted, ModuleTree.Linear linear) {
+    return new LoraModule(
+        adapted,
+        PlannedStorage.tensor(DType.F32, Shape.of(adapted.rank(), linear.in())),
+        PlannedStorage.tensor(DType.F32, Shape.of(linear.out(), adapted.rank())));
+  }
+}

@@ -1,0 +1,22 @@
+package dev.gatun.nn;
+
+/// Bytes of each arena a model needs, known before anything is allocated. Weights, optimiser state
+/// and key/value caches are counted by those who own them.
+///
+/// @param parameterBytes masters, gradients and compute copies of trainable parameters
+/// @param activationBytes the largest of training, evaluation and decoding, scratch included
+/// @param tableBytes rotary tables and the dropout state
+/// @param inputBytes one uploaded batch and its outputs; the caller's arena, twice if the next
+///   batch uploads while one trains
+/// @param parameterCount trainable parameters
+public record MemoryNeed(
+    long parameterBytes,
+    long activationBytes,
+    long tableBytes,
+    long inputBytes,
+    long parameterCount) {
+  /// What the model itself reserves: everything but the inputs.
+  public long modelBytes() {
+    return parameterBytes + activationBytes + tableBytes;
+  }
+}

@@ -1,0 +1,28 @@
+package dev.gatun.nn;
+
+/// How a model trains.
+///
+/// @param lossChunkRows trained rows whose logits exist at a time
+/// @param labelSmoothing in [0, 1)
+/// @param neftuneAlpha strength of the noise on embeddings while training; 0 for none
+public record Options(
+    CheckpointPolicy checkpointing, int lossChunkRows, float labelSmoothing, float neftuneAlpha) {
+
+  public Options {
+    if (lossChunkRows < 1 || labelSmoothing < 0 || labelSmoothing >= 1 || neftuneAlpha < 0) {
+      throw new IllegalArgumentException(
+          "loss chunk %d, label smoothing %s, NEFTune %s"
+              .formatted(lossChunkRows, labelSmoothing, neftuneAlpha));
+    }
+  }
+
+  /// No checkpointing, 256 rows of logits, no smoothing, no noise.
+  public static Options plain() {
+    return new Options(CheckpointPolicy.NONE, 256, 0, 0);
+  }
+
+  /// The same with another checkpointing policy.
+  public Options withCheckpointing(CheckpointPolicy policy) {
+    return new Options(policy, lossChunkRows, labelSmoothing, neftuneAlpha);
+  }
+}

@@ -1,0 +1,42 @@
+package dev.gatun.nn;
+
+import dev.gatun.op.Backend;
+import dev.gatun.op.TensorArena;
+import dev.gatun.tensor.DType;
+import dev.gatun.tensor.Shape;
+import dev.gatun.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
+
+/// One forward or backward pass: where it runs, on which tokens, and how.
+///
+/// @param arena activations, and scratch above them
+/// @param training whether dropout applies and layers keep what backward needs
+/// @param cache keys and values of earlier tokens, or null
+record Pass(
+    Backend backend,
+    TensorArena arena,
+    Tokens tokens,
+    boolean training,
+    KvCache.@Nullable Step cache,
+    Probe probe) {
+
+  /// A tensor of the activation type, of unspecified content.
+  Tensor activation(long... dims) {
+    return arena.allocate(backend.activationType(), Shape.of(dims));
+  }
+
+  /// An F32 tensor of unspecified content.
+  Tensor floats(long... dims) {
+    return arena.allocate(DType.F32, Shape.of(dims));
+  }
+
+  /// The same pass with its memory elsewhere.
+  Pass in(TensorArena other) {
+    return new Pass(backend, other, tokens, training, cache, probe);
+  }
+
+  /// Number of tokens, `T`.
+  int tokenCount() {
+    return tokens.count();
+  }
+}

@@ -1,0 +1,64 @@
+package dev.gatun.nn;
+
+import dev.gatun.model.LoraConfig;
+import dev.gatun.model.ModelConfig;
+import java.util.Collections;
+import java.util.Map;
+import java.util.SortedMap;
+import java.util.TreeMap;
+
+/// What of a model is trained.
+public sealed interface Training {
+  /// Low-rank updates beside frozen weights.
+  ///
+  /// @param modules by module path: `model.layers.0.self_attn.q_proj`
+  record Lora(SortedMap<String, LoraModule> modules) implements Training {
+    public Lora {
+      modules = sorted(modules);
+    }
+  }
+
+  /// Every parameter; the weights must be unquantised. A tied embedding is one parameter. The model
+  /// copies the weights into its own F32 masters, so that their arena may be closed once the model
+  /// exists.
+  record Full() implements Training {}
+
+  /// Nothing.
+  ///
+  /// @param modules low-rank updates that take part in the forward pass; may be empty
+  record Frozen(SortedMap<String, LoraModule> modules) implements Training {
+    public Frozen {
+      modules = sorted(modules);
+    }
+  }
+
+  /// A frozen model without updates.
+  static Frozen frozen() {
+    return new Frozen(new TreeMap<>());
+  }
+
+  /// Low-rank training of modules whose values do not exist yet, for [CausalLm#memoryNeed].
+  static Lora planned(SortedMap<String, LoraConfig.Adapted> targets, ModelConfig model) {
+    SortedMap<String, LoraModule> modules = new TreeMap<>();
+    for (ModuleTree.Linear linear : ModuleTree.linears(model)) {
+      LoraConfig.Adapted adapted = targets.get(linear.path());
+      if (adapted != null) {
+        modules.put(linear.path(), LoraModule.planned(adapted, linear));
+      }
+    }
+    return new Lora(modules);
+  }
+
+  /// The low-rank updates, none when everything is trained.
+  default SortedMap<String, LoraModule> adapters() {
+    return switch (this) {
+      case Lora lora -> lora.modules();
+      case Frozen frozen -> frozen.modules();
+      case Full _ -> new TreeMap<>();
+    };
+  }
+
+  private static SortedMap<String, LoraModule> sorted(Map<String, LoraModule> modules) {
+    return Collections.unmodifiableSortedMap(new TreeMap<>(modules));
+  }
+}
