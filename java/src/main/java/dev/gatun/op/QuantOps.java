@@ -11,6 +11,7 @@ public interface QuantOps {
   ///
   /// @param destination its `Absmax` says whether scales are quantised again
   /// @param source `[out, in]`, contiguous
+  /// @param scratch has room for one F32 a block
   Weight.Nf4 quantize(Weight.Nf4 destination, Tensor source, TensorArena scratch);
 
   /// `y = dq(weight)`: one F32 product per element, then one rounding to y's type.

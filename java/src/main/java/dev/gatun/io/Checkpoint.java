@@ -1,0 +1,96 @@
+package dev.gatun.io;
+
+import dev.gatun.InputException;
+import dev.gatun.model.ModelConfig;
+import dev.gatun.tensor.Tensor;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.SequencedSet;
+
+/// A Hugging Face checkpoint directory: `config.json`, `generation_config.json` if there is one,
+/// and the tensors. Nothing is copied: tensors are views of mapped files and end with [#close].
+public final class Checkpoint implements AutoCloseable {
+  private final Path directory;
+  private final Path configFile;
+  private final ModelConfig config;
+  private final GenerationConfig generationConfig;
+  private final TensorFiles tensors;
+
+  private Checkpoint(
+      Path directory,
+      Path configFile,
+      ModelConfig config,
+      GenerationConfig generationConfig,
+      TensorFiles tensors) {
+    this.directory = directory;
+    this.configFile = configFile;
+    this.config = config;
+    this.generationConfig = generationConfig;
+    this.tensors = tensors;
+  }
+
+  /// Opens and validates a checkpoint; whether the tensors fit the configuration is checked when a
+  /// [ModelLoader] loads them.
+  ///
+  /// @throws InputException naming the file, and the key or tensor where there is one
+  public static Checkpoint open(Path directory) {
+    if (!Files.isDirectory(directory)) {
+      throw new InputException(
+          "%s is not a directory: give the folder of a checkpoint".formatted(directory));
+    }
+    return open(directory, directory.resolve("config.json"));
+  }
+
+  /// Opens the tensors of a directory under a configuration that lies elsewhere.
+  public static Checkpoint open(Path directory, Path configFile) {
+    ModelConfig config = ModelConfigReader.read(configFile);
+    Path generation = directory.resolve("generation_config.json");
+    GenerationConfig generationConfig =
+        Files.exists(generation) ? GenerationConfig.read(generation) : GenerationConfig.EMPTY;
+    return new Checkpoint(
+        directory, configFile, config, generationConfig, TensorFiles.open(directory));
+  }
+
+  public Path directory() {
+    return directory;
+  }
+
+  public Path configFile() {
+    return configFile;
+  }
+
+  public ModelConfig config() {
+    return config;
+  }
+
+  public GenerationConfig generationConfig() {
+    return generationConfig;
+  }
+
+  /// Names of all stored tensors.
+  public SequencedSet<String> names() {
+    return tensors.names();
+  }
+
+  public boolean contains(String name) {
+    return tensors.contains(name);
+  }
+
+  /// A view of a tensor in its mapped file, valid until [#close].
+  ///
+  /// @throws InputException if there is no such tensor
+  public Tensor tensor(String name) {
+    return tensors.tensor(name);
+  }
+
+  /// The file that holds a tensor.
+  public Path fileOf(String name) {
+    return tensors.fileOf(name);
+  }
+
+  /// Unmaps the files; their tensors must not be used afterwards.
+  @Override
+  public void close() {
+    tensors.close();
+  }
+}

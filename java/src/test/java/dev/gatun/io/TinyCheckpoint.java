@@ -1,0 +1,61 @@
+package dev.gatun.io;
+
+import dev.gatun.model.ModelConfig;
+import dev.gatun.model.ParameterLayout;
+import dev.gatun.tensor.Bf16;
+import dev.gatun.tensor.DType;
+import dev.gatun.tensor.Shape;
+import dev.gatun.tensor.Tensor;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Random;
+
+/// A two-layer model with random weights, as a directory that tests then damage.
+final class TinyCheckpoint {
+  static final String CONFIG =
+      """
+      {"model_type": "llama", "hidden_size": 20, "num_attention_heads": 2, "num_hidden_layers": 2,
+       "intermediate_size": 28, "vocab_size": 30, "attention_bias": true}\
+      """;
+
+  final Path directory;
+  final Map<String, Tensor> tensors = new LinkedHashMap<>();
+
+  /// @param dtype F32 or BF16
+  TinyCheckpoint(Path directory, DType dtype) throws IOException {
+    this.directory = Files.createDirectories(directory);
+    Files.writeString(directory.resolve("config.json"), CONFIG);
+    ModelConfig config = ModelConfigReader.read(directory.resolve("config.json"));
+    ParameterLayout layout = ParameterLayout.of(config);
+    Random random = new Random(7);
+    layout.tensors().forEach((name, shape) -> tensors.put(name, random(shape, dtype, random)));
+    layout
+        .linears()
+        .forEach((path, shape) -> tensors.put(path + ".weight", random(shape, dtype, random)));
+  }
+
+  static Tensor random(Shape shape, DType dtype, Random random) {
+    Tensor tensor = Tensor.allocate(Arena.ofAuto(), dtype, shape);
+    for (int i = 0; i < shape.count(); i++) {
+      float value = (float) random.nextGaussian();
+      if (dtype == DType.BF16) {
+        tensor.segment().setAtIndex(ValueLayout.JAVA_SHORT, i, Bf16.of(value));
+      } else {
+        tensor.segment().setAtIndex(ValueLayout.JAVA_FLOAT, i, value);
+      }
+    }
+    return tensor;
+  }
+
+  /// Writes one file and opens it.
+  Checkpoint open() {
+    SafeTensorsWriter.write(
+        directory.resolve("model.safetensors"), tensors, Map.of("format", "pt"));
+    return Checkpoint.open(directory);
+  }
+}
