@@ -157,7 +157,8 @@ public final class CausalLm implements AutoCloseable {
         arenas.activations().peakBytes(),
         arenas.tables().peakBytes(),
         inputs.peakBytes(),
-        model.parameters.count());
+        model.parameters.count(),
+        model.parameters.masters().count());
   }
 
   private static BatchInput largestBatch(Limits limits) {

@@ -8,13 +8,15 @@ package dev.gatun.nn;
 /// @param tableBytes rotary tables and the dropout state
 /// @param inputBytes one uploaded batch and its outputs; the caller's arena, twice if the next
 ///   batch uploads while one trains
-/// @param parameterCount trainable parameters
+/// @param parameterCount elements of all parameters the model holds itself
+/// @param flatParameterCount the same with the gaps between them: what optimiser state is sized by
 public record MemoryNeed(
     long parameterBytes,
     long activationBytes,
     long tableBytes,
     long inputBytes,
-    long parameterCount) {
+    long parameterCount,
+    long flatParameterCount) {
   /// What the model itself reserves: everything but the inputs.
   public long modelBytes() {
     return parameterBytes + activationBytes + tableBytes;
