@@ -55,9 +55,11 @@ public final class Gatun {
   /// Runs one command and ends the process.
   public static void main(String[] arguments) {
     Logging.configure(List.of(arguments).contains("--verbose"));
+    Terminal terminal = Terminal.detect();
+    terminal.wipeWarning();
     Charset charset = System.out.charset();
     System.exit(
-        new Gatun(Terminal.detect())
+        new Gatun(terminal)
             .execute(
                 new PrintWriter(System.out, true, charset),
                 new PrintWriter(System.err, true, charset),

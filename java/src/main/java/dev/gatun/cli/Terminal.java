@@ -24,6 +24,15 @@ record Terminal(boolean interactive, boolean colors) {
     return new Terminal(interactive, colors);
   }
 
+  /// Removes the line in which the JVM announced the incubating vector module, if the launcher says
+  /// that standard error is a terminal and that line its last one.
+  void wipeWarning() {
+    if (interactive && Boolean.getBoolean("gatun.wipe.warning")) {
+      System.err.print("\u001b[1A\r\u001b[K");
+      System.err.flush();
+    }
+  }
+
   /// `text` set off from what surrounds it: green, or in double brackets.
   String highlight(String text) {
     return colors ? "\u001b[32m" + text + "\u001b[0m" : "[[" + text + "]]";
