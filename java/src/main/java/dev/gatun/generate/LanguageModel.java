@@ -1,0 +1,114 @@
+package dev.gatun.generate;
+
+import dev.gatun.InputException;
+import dev.gatun.io.Checkpoint;
+import dev.gatun.io.ModelLoader;
+import dev.gatun.io.WeightFormat;
+import dev.gatun.model.ModelConfig;
+import dev.gatun.model.ModelWeights;
+import dev.gatun.op.Backend;
+import dev.gatun.op.TensorArena;
+import dev.gatun.text.Tokenizer;
+import java.nio.file.Path;
+import java.util.Set;
+import java.util.TreeSet;
+
+/// A checkpoint that is ready to continue texts: its weights in a backend's memory, and its
+/// tokenizer.
+public final class LanguageModel implements AutoCloseable {
+  private final Backend backend;
+  private final Checkpoint checkpoint;
+  private final Tokenizer tokenizer;
+  private final TensorArena arena;
+  private final ModelWeights weights;
+
+  private LanguageModel(
+      Backend backend,
+      Checkpoint checkpoint,
+      Tokenizer tokenizer,
+      TensorArena arena,
+      ModelWeights weights) {
+    this.backend = backend;
+    this.checkpoint = checkpoint;
+    this.tokenizer = tokenizer;
+    this.arena = arena;
+    this.weights = weights;
+  }
+
+  /// Loads a checkpoint. The caller closes it, and the backend after it.
+  ///
+  /// @throws InputException naming the file if the checkpoint is incomplete, malformed or not
+  ///   supported, or if the tokenizer belongs to another model
+  public static LanguageModel open(Backend backend, Path directory, WeightFormat format) {
+    Checkpoint checkpoint = Checkpoint.open(directory);
+    try {
+      Tokenizer tokenizer = Tokenizer.open(directory);
+      try {
+        requireSameVocabulary(directory, tokenizer, checkpoint.config());
+        return load(backend, checkpoint, tokenizer, format);
+      } catch (RuntimeException e) {
+        tokenizer.close();
+        throw e;
+      }
+    } catch (RuntimeException e) {
+      checkpoint.close();
+      throw e;
+    }
+  }
+
+  private static LanguageModel load(
+      Backend backend, Checkpoint checkpoint, Tokenizer tokenizer, WeightFormat format) {
+    long bytes = ModelLoader.plannedBytes(checkpoint, backend, format);
+    TensorArena arena = backend.arena("weights", bytes);
+    try {
+      ModelWeights weights = ModelLoader.load(checkpoint, backend, arena, format);
+      return new LanguageModel(backend, checkpoint, tokenizer, arena, weights);
+    } catch (RuntimeException e) {
+      arena.close();
+      throw e;
+    }
+  }
+
+  private static void requireSameVocabulary(
+      Path directory, Tokenizer tokenizer, ModelConfig config) {
+    if (tokenizer.largestTokenId() >= config.vocabulary()) {
+      throw new InputException(
+          "%s: tokenizer.json has token ids up to %d but config.json says vocab_size %d; use the tokenizer that belongs to the model"
+              .formatted(directory, tokenizer.largestTokenId(), config.vocabulary()));
+    }
+  }
+
+  public Backend backend() {
+    return backend;
+  }
+
+  public ModelConfig config() {
+    return checkpoint.config();
+  }
+
+  public ModelWeights weights() {
+    return weights;
+  }
+
+  public Tokenizer tokenizer() {
+    return tokenizer;
+  }
+
+  /// Ids that end a text: those of `generation_config.json`, else of `config.json`, and the
+  /// tokenizer's own, which is what fine-tuning appends.
+  public Set<Integer> endOfText() {
+    Set<Integer> ids = new TreeSet<>(checkpoint.generationConfig().eosTokenIds());
+    if (ids.isEmpty()) {
+      ids.addAll(config().eosTokenIds());
+    }
+    tokenizer.eosTokenId().ifPresent(ids::add);
+    return ids;
+  }
+
+  @Override
+  public void close() {
+    arena.close();
+    tokenizer.close();
+    checkpoint.close();
+  }
+}
