@@ -25,6 +25,10 @@ final class Differences {
     }
   }
 
+  boolean none() {
+    return count == 0;
+  }
+
   /// Records the count, or a failure if nothing was compared.
   void record(Checks checks, String figure) {
     if (compared == 0) {

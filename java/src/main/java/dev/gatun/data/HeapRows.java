@@ -43,6 +43,14 @@ record HeapRows(
     return new HeapRows(inputIds, labels, sequenceLengths, RowSources.numbered(n), report);
   }
 
+  HeapRows withSources(RowSources other) {
+    return new HeapRows(inputIds, labels, sequenceLengths, other, report);
+  }
+
+  HeapRows withReport(PreparationReport other) {
+    return new HeapRows(inputIds, labels, sequenceLengths, sources, other);
+  }
+
   @Override
   public int size() {
     return inputIds.length;

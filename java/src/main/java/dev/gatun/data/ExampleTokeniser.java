@@ -1,0 +1,90 @@
+package dev.gatun.data;
+
+import dev.gatun.InputException;
+import dev.gatun.text.Tokenizer;
+import java.util.Arrays;
+
+/// Examples to token ids and labels, by TRL's rules: the end-of-sequence token is appended as text to
+/// a column named `text` and to completions that do not already end with it; plain text is tokenised
+/// with the tokenizer's own special tokens; a prompt's tokens are counted by tokenising it alone.
+///
+/// One difference: where rows have `prompt` and `completion` and a column `text` besides, TRL
+/// appends the token to the unused `text`; here completions always get it.
+final class ExampleTokeniser {
+  private final Tokenizer tokenizer;
+  private final String eos;
+  private final boolean appendEosToText;
+  private final boolean completionOnly;
+
+  /// A tokenised example.
+  ///
+  /// @param ids token ids
+  /// @param labels labels; the same array where every token is trained
+  /// @param unstablePrompt whether the prompt's tokens are not those that the whole begins with
+  record Tokens(int[] ids, int[] labels, boolean unstablePrompt) {}
+
+  ExampleTokeniser(Tokenizer tokenizer, SftDataOptions options, ExampleKind kind) {
+    this.tokenizer = tokenizer;
+    this.eos = tokenizer.eosToken().orElse("");
+    this.appendEosToText = options.datasetTextField().equals("text");
+    Boolean chosen = options.completionOnlyLoss();
+    this.completionOnly = chosen != null ? chosen : kind == ExampleKind.PROMPT_COMPLETION;
+  }
+
+  Tokens tokenise(SftExample example, Row row) {
+    try {
+      return switch (example) {
+        case SftExample.Text text -> text(text);
+        case SftExample.PromptCompletion pair -> pair(pair);
+        case SftExample.Tokenised tokens -> tokenised(tokens, row);
+      };
+    } catch (InputException e) {
+      throw e.getMessage().startsWith(row.where())
+          ? e
+          : new InputException(row.where() + ": " + e.getMessage(), e);
+    }
+  }
+
+  private Tokens text(SftExample.Text example) {
+    String text = appendEosToText ? withEos(example.text()) : example.text();
+    int[] ids = tokenizer.encode(text, true);
+    return new Tokens(ids, ids, false);
+  }
+
+  private Tokens pair(SftExample.PromptCompletion example) {
+    int[] prompt = tokenizer.encode(example.prompt(), true);
+    int[] ids = tokenizer.encode(example.prompt() + withEos(example.completion()), true);
+    boolean unstable = Arrays.mismatch(prompt, ids) < prompt.length && prompt.length > 0;
+    int[] labels = ids;
+    if (completionOnly) {
+      labels = ids.clone();
+      Arrays.fill(labels, 0, Math.min(prompt.length, ids.length), PackedBatch.IGNORE_INDEX);
+    }
+    return new Tokens(ids, labels, unstable);
+  }
+
+  private Tokens tokenised(SftExample.Tokenised example, Row row) {
+    int[] ids = example.inputIds();
+    if (example.labels() != null) {
+      return new Tokens(ids, example.labels(), false);
+    }
+    int[] mask = example.completionMask();
+    if (!completionOnly) {
+      return new Tokens(ids, ids, false);
+    }
+    if (mask == null) {
+      throw new InputException(
+          "%s: completion_only_loss needs a column completion_mask or labels beside input_ids."
+              .formatted(row.where()));
+    }
+    int[] labels = ids.clone();
+    for (int i = 0; i < labels.length; i++) {
+      labels[i] = mask[i] == 0 ? PackedBatch.IGNORE_INDEX : labels[i];
+    }
+    return new Tokens(ids, labels, false);
+  }
+
+  private String withEos(String text) {
+    return text.endsWith(eos) ? text : text + eos;
+  }
+}
