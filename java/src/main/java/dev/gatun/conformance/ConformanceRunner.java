@@ -37,7 +37,12 @@ public final class ConformanceRunner {
 
   /// Every part this engine knows, in the order in which they build on each other.
   public static List<Part> parts() {
-    return List.of(new TokenizersPart());
+    return List.of(
+        new TokenizersPart(),
+        new DataPart(),
+        new SftTokenisePart(),
+        new SftPackingPart(),
+        new SftCollatorPart());
   }
 
   /// The parts that `names` choose; all of them for no name. `sft` chooses `sft/tokenise` too.

@@ -18,8 +18,8 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import tools.jackson.databind.JsonNode;
 
-/// `data/`: every file of `files.json` is read and compared with the JSON Lines file of the same rows;
-/// every file of `malformed/expected.json` is accepted or refused as it says.
+/// `data/`: every file of `files.json` is read and compared with the JSON Lines file of the same
+/// rows; every file of `malformed/expected.json` is accepted or refused as it says.
 public final class DataPart implements Part {
   private static final Pattern LINE = Pattern.compile("line (\\d+)");
   private static final Pattern ROWS = Pattern.compile("(\\d+) rows");

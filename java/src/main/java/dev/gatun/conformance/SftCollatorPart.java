@@ -38,8 +38,7 @@ public final class SftCollatorPart implements Part {
     PreparedDataset dataset =
         PreparedDataset.of(
             ints(examples, "input_ids"), ints(examples, "labels"), ints(examples, "seq_lengths"));
-    PackedBatch batch =
-        DataCollator.collate(dataset, SampleOrder.sequential(dataset.size()));
+    PackedBatch batch = DataCollator.collate(dataset, SampleOrder.sequential(dataset.size()));
     int pad = args.path("pad_token_id").asInt();
     int multiple = args.path("pad_to_multiple_of").asInt(1);
     boolean flat = args.path("padding_free").asBoolean(false);

@@ -52,7 +52,8 @@ public final class SftPackingPart implements Part {
       }
     }
     if (strategy == PackingStrategy.WRAPPED && !tokens.none() && repeated.none()) {
-      // On a dataset of one Arrow chunk, `pack_dataset` fills every later batch of 1000 rows with the
+      // On a dataset of one Arrow chunk, `pack_dataset` fills every later batch of 1000 rows with
+      // the
       // tokens of the first ones; theirs are lost. Everything but that is as the golden has it.
       checks.notSupported("the peer's loss of all tokens beyond row 1000");
       return;
@@ -83,7 +84,10 @@ public final class SftPackingPart implements Part {
   }
 
   private static int[] expected(JsonNode result, int row) {
-    return result.path("spans").path(row).valueStream()
+    return result
+        .path("spans")
+        .path(row)
+        .valueStream()
         .flatMapToInt(span -> range(span.path(0).asInt(), span.path(1).asInt()))
         .toArray();
   }

@@ -42,13 +42,18 @@ public final class SftTokenisePart implements Part {
   private static void run(Path kit, Path folder, Checks checks) {
     JsonNode expected = KitFiles.json(folder.resolve("expected.json"));
     Dataset dataset = Dataset.open(folder.resolve("dataset.jsonl"));
-    ExampleKind kind = ExampleKind.of(dataset.head(1).getFirst(), SftDataOptions.defaults()
-        .withDatasetTextField(expected.path("config").path("dataset_text_field").asString("text")));
+    ExampleKind kind =
+        ExampleKind.of(
+            dataset.head(1).getFirst(),
+            SftDataOptions.defaults()
+                .withDatasetTextField(
+                    expected.path("config").path("dataset_text_field").asString("text")));
     if (kind == ExampleKind.CONVERSATION) {
       checks.notSupported("conversations");
       return;
     }
-    try (Tokenizer tokenizer = Tokenizer.open(kit.resolve(expected.path("tokenizer").stringValue()));
+    try (Tokenizer tokenizer =
+            Tokenizer.open(kit.resolve(expected.path("tokenizer").stringValue()));
         PreparedDataset rows =
             SftPreparation.prepare(dataset, tokenizer, options(expected.path("config")))) {
       checks.that("error", !expected.has("error"), "accepted");

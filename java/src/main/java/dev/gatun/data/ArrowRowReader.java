@@ -51,8 +51,7 @@ final class ArrowRowReader implements RowReader {
           "%s row %d: column `%s` is not UTF-8.".formatted(file, rows, column), e);
     } catch (IOException | IndexOutOfBoundsException | ArithmeticException e) {
       throw new InputException(
-          "%s row %d: column `%s` is damaged: %s".formatted(file, rows, column, e.getMessage()),
-          e);
+          "%s row %d: column `%s` is damaged: %s".formatted(file, rows, column, e.getMessage()), e);
     }
     next++;
     return new Row(file, "row", rows, columns);
@@ -75,7 +74,10 @@ final class ArrowRowReader implements RowReader {
 
   static String reason(Exception e) {
     String message = e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
-    return message.lines().findFirst().orElse(message);
+    String line = message.lines().findFirst().orElse(message);
+    return line.contains("codec")
+        ? line + "; write the file with zstd or snappy compression instead."
+        : line;
   }
 
   @Override

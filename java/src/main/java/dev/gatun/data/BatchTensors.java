@@ -28,8 +28,7 @@ public record BatchTensors(
       labels[t] = positions[t] == 0 ? PackedBatch.IGNORE_INDEX : labels[t];
     }
     int[] ids = padded(batch.inputIds(), 0, batch.tokens(), length, padTokenId);
-    return new BatchTensors(
-        new int[][] {ids}, new int[][] {labels}, new int[][] {positions}, null);
+    return new BatchTensors(new int[][] {ids}, new int[][] {labels}, new int[][] {positions}, null);
   }
 
   /// The ordinary form: one line per dataset row, padded on the right.

@@ -15,9 +15,9 @@ import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
-/// Comma- or tab-separated values, RFC 4180: a header line, quotes doubled inside quotes, line feeds
-/// inside quotes. CSV has no types: every value is a string, except that an empty field without
-/// quotes is null.
+/// Comma- or tab-separated values, RFC 4180: a header line, quotes doubled inside quotes, line
+/// feeds inside quotes. CSV has no types: every value is a string, except that an empty field
+/// without quotes is null.
 final class CsvReader implements RowReader {
   private static final int LONGEST_FIELD = 256 << 20;
   private static final int END = -1;

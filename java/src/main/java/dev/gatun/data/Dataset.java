@@ -15,13 +15,22 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
 /// The rows of one or several data files: JSON Lines, a JSON array, CSV, TSV (each also gzipped),
-/// Parquet, Arrow IPC file or stream. The format is found by content and name. Nothing is read before
-/// it is asked for.
+/// Parquet, Arrow IPC file or stream. The format is found by content and name. Nothing is read
+/// before it is asked for.
 public final class Dataset {
   private static final List<String> SUFFIXES =
       List.of(
-          ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".jsonl.gz", ".json.gz", ".csv.gz",
-          ".parquet", ".arrow", ".arrows");
+          ".jsonl",
+          ".ndjson",
+          ".json",
+          ".csv",
+          ".tsv",
+          ".jsonl.gz",
+          ".json.gz",
+          ".csv.gz",
+          ".parquet",
+          ".arrow",
+          ".arrows");
 
   private final List<DataFile> files;
 
@@ -29,8 +38,8 @@ public final class Dataset {
     this.files = files;
   }
 
-  /// Opens a file, the directory of a Hugging Face `save_to_disk`, or a directory of data files, which
-  /// are read in the order of their names.
+  /// Opens a file, the directory of a Hugging Face `save_to_disk`, or a directory of data files,
+  /// which are read in the order of their names.
   ///
   /// @throws InputException if there is no such data
   public static Dataset open(Path path) {

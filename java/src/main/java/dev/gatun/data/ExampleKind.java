@@ -35,7 +35,7 @@ public enum ExampleKind {
     }
     throw new InputException(
         "%s has no column `%s` (dataset_text_field), nor prompt and completion, nor input_ids; its"
-            .formatted(row.where(), options.datasetTextField())
+                .formatted(row.where(), options.datasetTextField())
             + " columns are %s.".formatted(String.join(", ", row.columns().keySet())));
   }
 }

@@ -4,8 +4,8 @@ import dev.gatun.InputException;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/// Takes the columns that training needs out of rows and checks them. Every row must be of the first
-/// row's kind.
+/// Takes the columns that training needs out of rows and checks them. Every row must be of the
+/// first row's kind.
 public final class ExampleReader {
   private final ExampleKind kind;
   private final SftDataOptions options;

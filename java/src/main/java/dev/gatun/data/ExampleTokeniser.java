@@ -4,9 +4,10 @@ import dev.gatun.InputException;
 import dev.gatun.text.Tokenizer;
 import java.util.Arrays;
 
-/// Examples to token ids and labels, by TRL's rules: the end-of-sequence token is appended as text to
-/// a column named `text` and to completions that do not already end with it; plain text is tokenised
-/// with the tokenizer's own special tokens; a prompt's tokens are counted by tokenising it alone.
+/// Examples to token ids and labels, by TRL's rules: the end-of-sequence token is appended as text
+/// to a column named `text` and to completions that do not already end with it; plain text is
+/// tokenised with the tokenizer's own special tokens; a prompt's tokens are counted by tokenising
+/// it alone.
 ///
 /// One difference: where rows have `prompt` and `completion` and a column `text` besides, TRL
 /// appends the token to the unused `text`; here completions always get it.

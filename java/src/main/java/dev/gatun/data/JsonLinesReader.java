@@ -54,8 +54,7 @@ final class JsonLinesReader implements RowReader {
     try {
       return JsonRows.object(text, where);
     } catch (JacksonException e) {
-      throw new InputException(
-          "%s is not valid JSON: %s".formatted(where, JsonRows.reason(e)), e);
+      throw new InputException("%s is not valid JSON: %s".formatted(where, JsonRows.reason(e)), e);
     }
   }
 
@@ -126,10 +125,7 @@ final class JsonLinesReader implements RowReader {
       throw new InputException(
           "%s line %d is not UTF-8: byte 0x%02X at offset %d of the file; convert the file to UTF-8."
               .formatted(
-                  file,
-                  lineNumber,
-                  line[bytes.position()] & 0xff,
-                  lineStart + bytes.position()));
+                  file, lineNumber, line[bytes.position()] & 0xff, lineStart + bytes.position()));
     }
     return text.flip().toString();
   }

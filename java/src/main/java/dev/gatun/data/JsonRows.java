@@ -18,8 +18,8 @@ import tools.jackson.core.TokenStreamLocation;
 import tools.jackson.core.json.JsonFactory;
 import tools.jackson.core.json.JsonReadFeature;
 
-/// JSON to row values, with bounds on what a hostile file can ask for. A repeated key is an error: one
-/// of its values would be lost. `NaN` and `Infinity`, which Python writes, are accepted.
+/// JSON to row values, with bounds on what a hostile file can ask for. A repeated key is an error:
+/// one of its values would be lost. `NaN` and `Infinity`, which Python writes, are accepted.
 final class JsonRows {
   static final int DEEPEST_NESTING = 256;
   static final int LONGEST_STRING = 256 << 20;
@@ -84,11 +84,7 @@ final class JsonRows {
       case VALUE_NULL -> null;
       case START_OBJECT -> Collections.unmodifiableMap(columns(parser));
       case START_ARRAY -> list(parser);
-      case END_OBJECT,
-          END_ARRAY,
-          PROPERTY_NAME,
-          NOT_AVAILABLE,
-          VALUE_EMBEDDED_OBJECT ->
+      case END_OBJECT, END_ARRAY, PROPERTY_NAME, NOT_AVAILABLE, VALUE_EMBEDDED_OBJECT ->
           throw new IllegalStateException("The JSON parser gave " + token + " as a value.");
     };
   }

@@ -1,10 +1,9 @@
 package dev.gatun.data;
 
-/// NumPy's `default_rng(seed)`, as far as `permutation` needs it: SeedSequence, PCG64 and Lemire's
-/// bounded integers. It is what `datasets.Dataset.shuffle(seed)` uses, so that a shuffled dataset has
-/// the same order here. O'Neill, "PCG: A Family of Simple Fast Space-Efficient Statistically Good
-/// Algorithms for Random Number Generation", 2014; Lemire, "Fast Random Integer Generation in an
-/// Interval", 2019.
+/// NumPy's `default_rng(seed)`, as far as `permutation` needs it: SeedSequence, PCG64 and masked
+/// rejection. It is what `datasets.Dataset.shuffle(seed)` uses, so that a shuffled dataset has the
+/// same order here. O'Neill, "PCG: A Family of Simple Fast Space-Efficient Statistically Good
+/// Algorithms for Random Number Generation", 2014.
 final class NumpyGenerator {
   private static final int POOL = 4;
   private static final long MULTIPLIER_HIGH = 0x2360ED051FC65DA4L;
@@ -45,27 +44,27 @@ final class NumpyGenerator {
     return order;
   }
 
+  /// A number from 0 to `largest`: draws under the smallest mask until one fits.
   private int atMost(int largest) {
-    long range = largest + 1L;
-    long product = nextUnsignedInt() * range;
-    long threshold = (0xffffffffL - largest) % range;
-    while ((product & 0xffffffffL) < threshold) {
-      product = nextUnsignedInt() * range;
+    int mask = -1 >>> Integer.numberOfLeadingZeros(largest);
+    int drawn = nextInt() & mask;
+    while (drawn > largest) {
+      drawn = nextInt() & mask;
     }
-    return (int) (product >>> 32);
+    return drawn;
   }
 
   /// The low half of a 64-bit draw first, then its high half.
-  private long nextUnsignedInt() {
+  private int nextInt() {
     if (hasKept) {
       hasKept = false;
-      return Integer.toUnsignedLong(kept);
+      return kept;
     }
     step();
     long next = Long.rotateRight(high ^ low, (int) (high >>> 58));
     kept = (int) (next >>> 32);
     hasKept = true;
-    return next & 0xffffffffL;
+    return (int) next;
   }
 
   private void step() {

@@ -12,8 +12,8 @@ import java.util.TreeMap;
 /// Puts rows into packed rows as TRL's `pack_dataset` does. TRL packs 1000 rows at a time, and so
 /// does this: no packed row spans two such batches.
 ///
-/// One difference: on a dataset of one Arrow chunk TRL's `wrapped` loses the tokens of all rows after
-/// the first 1000 and repeats earlier ones instead; here no token is lost.
+/// One difference: on a dataset of one Arrow chunk TRL's `wrapped` loses the tokens of all rows
+/// after the first 1000 and repeats earlier ones instead; here no token is lost.
 public final class Packer {
   /// Source rows that are packed together.
   public static final int BATCH_ROWS = 1000;
@@ -32,8 +32,8 @@ public final class Packer {
   /// @param lengths tokens per source row; empty rows vanish
   /// @param capacity most tokens of a packed row, `max_length`
   /// @return per packed row its pieces in order; under [PackingStrategy#BFD] and
-  ///     [PackingStrategy#BFD_SPLIT] every piece is a sample of its own, under
-  ///     [PackingStrategy#WRAPPED] the packed row is one
+  ///   [PackingStrategy#BFD_SPLIT] every piece is a sample of its own, under
+  ///   [PackingStrategy#WRAPPED] the packed row is one
   public static List<List<Piece>> pack(int[] lengths, int capacity, PackingStrategy strategy) {
     if (capacity < 1) {
       throw new InputException("Packing needs a max_length of at least 1.");
@@ -71,8 +71,8 @@ public final class Packer {
     return pieces;
   }
 
-  /// Longest first, ties in row order; each goes where the least room is left over, and among equals
-  /// to the bin that has had this much room for longest.
+  /// Longest first, ties in row order; each goes where the least room is left over, and among
+  /// equals to the bin that has had this much room for longest.
   private static List<List<Piece>> bestFit(List<Piece> pieces, int capacity) {
     pieces.sort(Comparator.comparingInt(Piece::length).reversed());
     List<List<Piece>> bins = new ArrayList<>();

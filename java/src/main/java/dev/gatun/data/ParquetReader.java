@@ -40,7 +40,7 @@ final class ParquetReader {
     } catch (LinkageError e) {
       throw new FailureException(
           "%s: this installation has no Parquet library for this platform; convert the file to .jsonl"
-              .formatted(path)
+                  .formatted(path)
               + " or .arrow.",
           e);
     } catch (RuntimeException e) {

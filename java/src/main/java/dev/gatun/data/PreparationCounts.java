@@ -110,8 +110,7 @@ final class PreparationCounts {
   private List<String> notices(long keptRows) {
     List<String> notices = new ArrayList<>();
     if (truncatedRows > 0) {
-      notices.add(
-          "%d rows were truncated, %d tokens cut off.".formatted(truncatedRows, cutTokens));
+      notices.add("%d rows were truncated, %d tokens cut off.".formatted(truncatedRows, cutTokens));
     }
     if (droppedOverlong > 0) {
       notices.add(droppedOverlong + " over-long rows were dropped.");

@@ -6,8 +6,8 @@ import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
-/// One row of a data file. Values are `String`, `Long`, `Double`, `Boolean`, `List` and `Map` of such
-/// values, and null.
+/// One row of a data file. Values are `String`, `Long`, `Double`, `Boolean`, `List` and `Map` of
+/// such values, and null.
 ///
 /// @param file the file, as the caller named it
 /// @param unit what `number` counts: `line` or `row`

@@ -49,8 +49,7 @@ record RowAssembly(IntFunction<int[]> ids, IntFunction<int[]> labels, int[] orde
               ? new int[] {rowIds[bin].length}
               : pieces.stream().mapToInt(Packer.Piece::length).toArray();
       fileOf[bin] = sources.fileOf()[order[pieces.getFirst().row()]];
-      numbers[bin] =
-          pieces.stream().mapToInt(p -> sources.numbers()[order[p.row()]][0]).toArray();
+      numbers[bin] = pieces.stream().mapToInt(p -> sources.numbers()[order[p.row()]][0]).toArray();
     }
     return HeapRows.of(rowIds, rowLabels, sequenceLengths)
         .withSources(new RowSources(sources.files(), sources.unit(), fileOf, numbers));

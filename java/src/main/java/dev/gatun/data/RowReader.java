@@ -7,7 +7,8 @@ import org.jspecify.annotations.Nullable;
 public interface RowReader extends AutoCloseable {
   /// The next row, or null at the end.
   ///
-  /// @throws dev.gatun.InputException if the file is malformed, naming file, line or row, and column
+  /// @throws dev.gatun.InputException if the file is malformed, naming file, line or row, and
+  ///   column
   @Nullable Row next();
 
   /// Closes the file.

@@ -37,6 +37,9 @@ public record SftDataOptions(
     if (packing && maxLength == null) {
       throw new InputException("packing needs max_length, the size of a packed row.");
     }
+    if (shuffleDataset && seed < 0) {
+      throw new InputException("shuffle_dataset needs a seed that is not negative.");
+    }
     if (paddingFree && !packing && maxLength != null) {
       throw new InputException(
           "padding_free without packing does not enforce max_length; set max_length to null, or"

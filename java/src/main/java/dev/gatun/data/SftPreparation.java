@@ -14,8 +14,8 @@ import java.util.stream.IntStream;
 /// without any trained token, shuffle, pack. When packing, rows without a trained token are dropped
 /// before the cut, which then belongs to packing.
 ///
-/// Rows are read in blocks, and a block is tokenised on all processors; the result does not depend on
-/// their number.
+/// Rows are read in blocks, and a block is tokenised on all processors; the result does not depend
+/// on their number.
 public final class SftPreparation {
   private static final int BLOCK_ROWS = 2048;
 
