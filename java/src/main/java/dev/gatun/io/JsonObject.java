@@ -27,11 +27,15 @@ public final class JsonObject {
           .build();
 
   private final Path file;
+  private final String source;
   private final String prefix;
   private final JsonNode node;
 
-  private JsonObject(Path file, String prefix, JsonNode node) {
+  /// @param source the file, and where in it
+  /// @param prefix path of this object inside the outermost one
+  private JsonObject(Path file, String source, String prefix, JsonNode node) {
     this.file = file;
+    this.source = source;
     this.prefix = prefix;
     this.node = node;
   }
@@ -43,21 +47,21 @@ public final class JsonObject {
 
   /// Parses text that was found in `file`.
   ///
-  /// @param part where in the file, for messages; empty or ending in a space
+  /// @param part where in the file, for messages; may be empty
   static JsonObject parse(Path file, String part, String text) {
+    String source = part.isEmpty() ? file.toString() : file + ": " + part;
     try {
       JsonNode node = MAPPER.readTree(text);
       if (node == null || !node.isObject()) {
-        throw new InputException("%s: %sis not a JSON object".formatted(file, part));
+        throw new InputException("%s is not a JSON object".formatted(source));
       }
-      return new JsonObject(file, part, node);
+      return new JsonObject(file, source, "", node);
     } catch (JacksonException e) {
       TokenStreamLocation at = e.getLocation();
       throw new InputException(
-          "%s: %sis not valid JSON%s: %s"
+          "%s is not valid JSON%s: %s"
               .formatted(
-                  file,
-                  part,
+                  source,
                   at == null ? "" : " at line " + at.getLineNr() + ", column " + at.getColumnNr(),
                   Quoted.reason(e)),
           e);
@@ -132,7 +136,7 @@ public final class JsonObject {
     if (!node.get(key).isObject()) {
       throw wrongType(key, "an object");
     }
-    return new JsonObject(file, prefix + key + ".", node.get(key));
+    return new JsonObject(file, source, prefix + key + ".", node.get(key));
   }
 
   /// A list of strings; empty if absent.
@@ -189,7 +193,7 @@ public final class JsonObject {
 
   /// File and key, the beginning of a message.
   public String where(String key) {
-    return "%s: key %s".formatted(file, Quoted.of(prefix + key));
+    return "%s: key %s".formatted(source, Quoted.of(prefix + key));
   }
 
   private Iterable<JsonNode> array(String key) {

@@ -100,7 +100,7 @@ record PackedWeight(
       JsonObject state =
           JsonObject.parse(
               checkpoint.fileOf(stateName),
-              "tensor " + Quoted.of(stateName) + " ",
+              "tensor " + Quoted.of(stateName),
               TextFiles.decode(
                   checkpoint.fileOf(stateName),
                   " tensor " + Quoted.of(stateName),

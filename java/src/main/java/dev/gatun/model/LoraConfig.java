@@ -1,9 +1,12 @@
 package dev.gatun.model;
 
+import dev.gatun.InputException;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.Pattern;
+import java.util.regex.PatternSyntaxException;
 import org.jspecify.annotations.Nullable;
 
 /// PEFT's `LoraConfig`: the fields this engine acts on, with PEFT's names, meaning and defaults.
@@ -67,4 +70,37 @@ public record LoraConfig(
   ///
   /// @param scale alpha / r, or alpha / √r
   public record Adapted(int rank, double scale, double dropout) {}
+
+  /// The settings of one module, `rank_pattern` and `alpha_pattern` applied; whether the module is
+  /// a target at all is not asked.
+  ///
+  /// @throws InputException if a pattern is no regular expression or a rank is not positive
+  public Adapted adapted(String module) {
+    int moduleRank = patternValue(rankPattern, "rank_pattern", module, rank);
+    double moduleAlpha = patternValue(alphaPattern, "alpha_pattern", module, alpha);
+    if (moduleRank < 1) {
+      throw new InputException(
+          "the LoRA rank of %s is %d; r and rank_pattern must be at least 1"
+              .formatted(module, moduleRank));
+    }
+    double divisor = rankStabilized ? Math.sqrt(moduleRank) : moduleRank;
+    return new Adapted(moduleRank, moduleAlpha / divisor, dropout);
+  }
+
+  private static <V> V patternValue(
+      Map<String, V> patterns, String key, String module, V otherwise) {
+    for (Map.Entry<String, V> entry : patterns.entrySet()) {
+      try {
+        if (Pattern.matches("(.*\\.)?(" + entry.getKey() + ")", module)) {
+          return entry.getValue();
+        }
+      } catch (PatternSyntaxException e) {
+        throw new InputException(
+            "%s: '%s' is no regular expression (%s)"
+                .formatted(key, entry.getKey(), e.getDescription()),
+            e);
+      }
+    }
+    return otherwise;
+  }
 }

@@ -1,0 +1,128 @@
+package dev.gatun.io;
+
+import dev.gatun.FailureException;
+import dev.gatun.InputException;
+import dev.gatun.UnsupportedException;
+import dev.gatun.io.PeftAdapter.LowRank;
+import dev.gatun.model.LoraConfig;
+import dev.gatun.tensor.Tensor;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/// Reads and writes the directory of a PEFT adapter: `adapter_config.json` and
+/// `adapter_model.safetensors`.
+public final class AdapterFiles {
+  /// Name of the configuration file.
+  public static final String CONFIG = "adapter_config.json";
+
+  /// Name of the tensor file.
+  public static final String TENSORS = "adapter_model.safetensors";
+
+  private static final String PREFIX = "base_model.model.";
+  private static final String A = ".lora_A.weight";
+  private static final String B = ".lora_B.weight";
+
+  /// What PEFT's other methods add beside the two factors.
+  private static final Pattern OTHER_METHOD =
+      Pattern.compile(
+          ".*\\.(lora_magnitude_vector.*|lora_embedding_[AB]|lora_[AB]\\.bias|base_layer\\..*|token_adapter\\..*)");
+
+  private AdapterFiles() {}
+
+  /// Reads an adapter into host memory; nothing stays open.
+  ///
+  /// @throws InputException naming file and key or tensor: something is missing, left over, or of
+  ///   the wrong rank
+  /// @throws UnsupportedException if it is not a plain LoRA adapter of linear layers
+  public static PeftAdapter read(Path directory) {
+    if (!Files.isDirectory(directory)) {
+      throw new InputException(
+          "%s is not a directory: give the folder of an adapter".formatted(directory));
+    }
+    JsonObject json = JsonObject.read(directory.resolve(CONFIG));
+    LoraConfig config = AdapterConfigFile.read(json);
+    try (SafeTensors file = SafeTensors.open(directory.resolve(TENSORS))) {
+      return new PeftAdapter(
+          config, json.optionalString("base_model_name_or_path"), modules(file, config));
+    }
+  }
+
+  private static Map<String, LowRank> modules(SafeTensors file, LoraConfig config) {
+    Map<String, LowRank> modules = new LinkedHashMap<>();
+    for (String name : file.names()) {
+      String module = module(file, name);
+      String partner = PREFIX + module + (name.endsWith(A) ? B : A);
+      if (!file.contains(partner)) {
+        throw new InputException(
+            "%s holds tensor %s but not %s"
+                .formatted(file.path(), Quoted.of(name), Quoted.of(partner)));
+      }
+      if (name.endsWith(A)) {
+        int rank = config.adapted(module).rank();
+        modules.put(
+            module,
+            new LowRank(factor(file, name, 0, rank), factor(file, PREFIX + module + B, 1, rank)));
+      }
+    }
+    if (modules.isEmpty()) {
+      throw new InputException("%s holds no LoRA tensors".formatted(file.path()));
+    }
+    return modules;
+  }
+
+  private static String module(SafeTensors file, String name) {
+    if (name.startsWith(PREFIX) && (name.endsWith(A) || name.endsWith(B))) {
+      return name.substring(PREFIX.length(), Math.max(PREFIX.length(), name.length() - A.length()));
+    }
+    Matcher other = OTHER_METHOD.matcher(name);
+    if (other.matches()) {
+      throw new UnsupportedException(
+          "%s: tensor %s belongs to an adapter method that is not supported; only plain LoRA of linear layers is"
+              .formatted(file.path(), Quoted.of(name)));
+    }
+    throw new InputException(
+        "%s: tensor %s is no LoRA factor of the form %s<module>%s"
+            .formatted(file.path(), Quoted.of(name), PREFIX, A));
+  }
+
+  /// An F32 copy of one factor.
+  private static Tensor factor(SafeTensors file, String name, int rankDimension, int rank) {
+    Tensor stored = file.tensor(name);
+    if (!stored.dtype().isFloating()
+        || stored.shape().rank() != 2
+        || stored.count() > Integer.MAX_VALUE) {
+      throw new InputException(
+          "%s: tensor %s is %s %s, not a floating matrix of a usable size"
+              .formatted(file.path(), Quoted.of(name), stored.dtype(), stored.shape()));
+    }
+    if (stored.shape().dim(rankDimension) != rank) {
+      throw new InputException(
+          "%s: tensor %s has shape %s, but the configuration gives it rank %d"
+              .formatted(file.path(), Quoted.of(name), stored.shape(), rank));
+    }
+    return Tensor.ofFloats(stored.shape(), stored.toFloats());
+  }
+
+  /// Writes an adapter that PEFT loads, each file atomically, the tensors first: a configuration is
+  /// never without them.
+  ///
+  /// @param adapter its tensors in host memory
+  /// @throws FailureException if a file cannot be written
+  public static void write(Path directory, PeftAdapter adapter) {
+    Map<String, Tensor> tensors = new TreeMap<>();
+    adapter
+        .modules()
+        .forEach((module, update) -> {
+          tensors.put(PREFIX + module + A, update.a());
+          tensors.put(PREFIX + module + B, update.b());
+        });
+    SafeTensorsWriter.write(directory.resolve(TENSORS), tensors, Map.of("format", "pt"));
+    AtomicFiles.writeText(
+        directory.resolve(CONFIG), PythonJson.format(AdapterConfigWriter.fields(adapter)));
+  }
+}

@@ -1,0 +1,53 @@
+package dev.gatun.io;
+
+import dev.gatun.InputException;
+import dev.gatun.model.LoraConfig;
+import dev.gatun.model.ModelConfig;
+import dev.gatun.model.ParameterLayout;
+import dev.gatun.tensor.Shape;
+import dev.gatun.tensor.Tensor;
+import java.util.Collections;
+import java.util.Map;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
+
+/// A LoRA adapter as PEFT stores it.
+///
+/// @param baseModel `base_model_name_or_path`
+/// @param modules the low-rank updates by module path (`model.layers.0.self_attn.q_proj`), sorted
+public record PeftAdapter(
+    LoraConfig config, @Nullable String baseModel, Map<String, LowRank> modules) {
+
+  /// The two factors of one update.
+  ///
+  /// @param a `[R, in]` F32
+  /// @param b `[out, R]` F32
+  public record LowRank(Tensor a, Tensor b) {}
+
+  public PeftAdapter {
+    modules = Collections.unmodifiableMap(new TreeMap<>(modules));
+  }
+
+  /// Checks that every update belongs to a linear layer of a model and has its sizes. Whether every
+  /// target of the configuration has an update is for the caller who resolves the targets.
+  ///
+  /// @param source where the adapter comes from, for the message
+  /// @throws InputException naming the module
+  public void requireFits(ModelConfig model, String source) {
+    Map<String, Shape> linears = ParameterLayout.of(model).linears();
+    modules.forEach((path, update) -> {
+      Shape weight = linears.get(path);
+      if (weight == null) {
+        throw new InputException(
+            "%s holds tensors for %s, which the base model does not have"
+                .formatted(source, Quoted.of(path)));
+      }
+      if (update.a().cols() != weight.dim(1) || update.b().rows() != weight.dim(0)) {
+        throw new InputException(
+            "%s: lora_A %s and lora_B %s of %s do not fit the base model's weight %s"
+                .formatted(
+                    source, update.a().shape(), update.b().shape(), Quoted.of(path), weight));
+      }
+    });
+  }
+}
