@@ -15,6 +15,7 @@ import dev.gatun.op.TensorOps;
 import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Tensor;
 import java.lang.foreign.MemorySegment;
+import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -57,6 +58,15 @@ public final class CpuBackend implements Backend {
   @Override
   public boolean usesHostMemory() {
     return true;
+  }
+
+  @Override
+  public long memoryBytes() {
+    // What the machine or the container has; pages that others use now can be given up.
+    return ManagementFactory.getOperatingSystemMXBean()
+            instanceof com.sun.management.OperatingSystemMXBean system
+        ? system.getTotalMemorySize()
+        : Long.MAX_VALUE;
   }
 
   @Override

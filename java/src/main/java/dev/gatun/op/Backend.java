@@ -27,6 +27,11 @@ public interface Backend extends AutoCloseable {
     return false;
   }
 
+  /// Bytes of memory that arenas can have in all; `Long.MAX_VALUE` if that is not known.
+  default long memoryBytes() {
+    return Long.MAX_VALUE;
+  }
+
   /// Reserves `bytes` of this backend's memory under a name that memory reports show.
   TensorArena arena(String name, long bytes);
 
