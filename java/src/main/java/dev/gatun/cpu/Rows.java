@@ -16,8 +16,13 @@ final class Rows implements RowSource {
   private final long rows;
   private final long cols;
   private final long stride;
+  private final long perStride;
 
   Rows(Tensor tensor) {
+    this(tensor, tensor.rows(), tensor.cols());
+  }
+
+  private Rows(Tensor tensor, long rows, long cols) {
     if (!tensor.dtype().isFloating()) {
       throw new IllegalArgumentException(
           tensor.dtype() + " " + tensor.shape() + " where a floating tensor is expected");
@@ -25,21 +30,20 @@ final class Rows implements RowSource {
     memory = tensor.segment();
     dtype = tensor.dtype();
     bytes = dtype.bytes();
-    rows = tensor.rows();
-    cols = tensor.cols();
+    this.rows = rows;
+    this.cols = cols;
     stride = tensor.rowStride() * bytes;
+    perStride = cols == 0 ? 1 : Math.max(1, tensor.cols() / cols);
   }
 
   /// The tensor as a matrix whose rows are the vectors of its last dimension.
   static Rows ofVectors(Tensor tensor) {
     long n = tensor.shape().rank() == 0 ? 1 : tensor.shape().dim(-1);
-    if (tensor.cols() == n || n == 0) {
-      return new Rows(tensor);
-    }
-    if (tensor.isContiguous()) {
-      return new Rows(tensor.reshape(tensor.count() / n, n));
-    }
-    throw new IllegalArgumentException("strided " + tensor.shape() + " has no vector rows");
+    return new Rows(tensor, n == 0 ? 0 : tensor.count() / n, n);
+  }
+
+  DType dtype() {
+    return dtype;
   }
 
   @Override
@@ -54,7 +58,7 @@ final class Rows implements RowSource {
 
   @Override
   public void read(long row, long from, int count, float[] target, int at) {
-    long offset = row * stride + from * bytes;
+    long offset = offset(row, from);
     switch (dtype) {
       case F32 ->
           MemorySegment.copy(memory, ValueLayout.JAVA_FLOAT_UNALIGNED, offset, target, at, count);
@@ -81,7 +85,7 @@ final class Rows implements RowSource {
 
   /// Rounds `count` values to the element type and writes them to `row`, starting at column `from`.
   void write(long row, long from, int count, float[] source, int at) {
-    long offset = row * stride + from * bytes;
+    long offset = offset(row, from);
     switch (dtype) {
       case F32 ->
           MemorySegment.copy(source, at, memory, ValueLayout.JAVA_FLOAT_UNALIGNED, offset, count);
@@ -105,5 +109,11 @@ final class Rows implements RowSource {
       }
       case I64, I32, I16, I8, U8, BOOL -> throw new IllegalStateException(dtype.toString());
     }
+  }
+
+  private long offset(long row, long from) {
+    return perStride == 1
+        ? row * stride + from * bytes
+        : row / perStride * stride + (row % perStride * cols + from) * bytes;
   }
 }

@@ -1,0 +1,231 @@
+package dev.gatun.cpu;
+
+import dev.gatun.cpu.Gemm.Operand;
+import dev.gatun.cpu.Gemm.Output;
+import dev.gatun.op.Accumulate;
+import dev.gatun.op.Dropout;
+import dev.gatun.op.MatmulOps;
+import dev.gatun.op.Projection;
+import dev.gatun.op.TensorArena;
+import dev.gatun.quant.Weight;
+import dev.gatun.tensor.DType;
+import dev.gatun.tensor.Shape;
+import dev.gatun.tensor.Tensor;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/// Linear layers through [Gemm]; 4-bit weights are dequantised to F32 while they are packed.
+final class CpuMatmulOps implements MatmulOps {
+  private final Gemm gemm;
+  private final Loops loops;
+
+  CpuMatmulOps(Gemm gemm, Loops loops) {
+    this.gemm = gemm;
+    this.loops = loops;
+  }
+
+  @Override
+  public void forward(
+      List<Tensor> ys,
+      List<@Nullable Tensor> loraInner,
+      Tensor x,
+      @Nullable Tensor residual,
+      List<Projection> projections,
+      TensorArena scratch) {
+    if (residual != null && projections.size() != 1) {
+      throw new IllegalArgumentException(
+          "a residual goes to one projection, not " + projections.size());
+    }
+    Rows input = new Rows(x);
+    for (int i = 0; i < projections.size(); i++) {
+      Projection projection = projections.get(i);
+      Rows y = new Rows(ys.get(i));
+      gemm.run(
+          new Output(y, residual == null ? null : new Rows(residual), values(projection.bias())),
+          new Operand(input, false),
+          new Operand(RowSource.of(projection.weight()), true),
+          1);
+      Projection.Lora lora = projection.lora();
+      if (lora != null) {
+        addLora(y, i < loraInner.size() ? loraInner.get(i) : null, x, lora, scratch);
+      }
+    }
+  }
+
+  private void addLora(
+      Rows y, @Nullable Tensor saved, Tensor x, Projection.Lora lora, TensorArena scratch) {
+    long mark = scratch.mark();
+    Tensor inner =
+        saved != null ? saved : scratch.allocate(DType.F32, Shape.of(x.rows(), lora.rank()));
+    Rows dropped = new Rows(dropped(x, lora.dropout(), scratch));
+    gemm.replace(
+        new Rows(inner), new Operand(dropped, false), new Operand(new Rows(lora.a()), true), 1);
+    gemm.add(
+        y,
+        new Operand(new Rows(inner), false),
+        new Operand(new Rows(lora.b()), true),
+        lora.scale());
+    scratch.release(mark);
+  }
+
+  private Tensor dropped(Tensor x, @Nullable Dropout dropout, TensorArena scratch) {
+    if (dropout == null || dropout.probability() == 0) {
+      return x;
+    }
+    Tensor copy = scratch.allocate(DType.F32, Shape.of(x.rows(), x.cols()));
+    DropoutMask mask = new DropoutMask(dropout);
+    Rows source = new Rows(x);
+    Rows target = new Rows(copy);
+    int cols = Math.toIntExact(x.cols());
+    loops.overRows(
+        x.rows(),
+        cols,
+        (workspace, row) -> {
+          float[] values = workspace.floats(0, cols);
+          source.read(row, 0, cols, values, 0);
+          mask.apply(values, row * cols, cols);
+          target.write(row, 0, cols, values, 0);
+        });
+    return copy;
+  }
+
+  @Override
+  public void backward(
+      @Nullable Tensor dx,
+      Accumulate accumulate,
+      List<Tensor> dys,
+      Tensor x,
+      List<@Nullable Tensor> loraInner,
+      List<Projection> projections,
+      List<Projection.Gradients> gradients,
+      TensorArena scratch) {
+    Accumulate mode = accumulate;
+    for (int i = 0; i < projections.size(); i++) {
+      Projection projection = projections.get(i);
+      Rows dy = new Rows(dys.get(i));
+      if (dx != null) {
+        Rows target = new Rows(dx);
+        gemm.run(
+            new Output(target, mode == Accumulate.ADD ? target : null, null),
+            new Operand(dy, false),
+            new Operand(RowSource.of(projection.weight()), false),
+            1);
+        mode = Accumulate.ADD;
+      }
+      Projection.Gradients wanted = gradients.get(i);
+      if (wanted.weight() != null) {
+        gemm.add(
+            new Rows(wanted.weight()),
+            new Operand(dy, true),
+            new Operand(new Rows(x), false),
+            1);
+      }
+      if (wanted.bias() != null) {
+        loops.addColumnSums(wanted.bias(), dy);
+      }
+      if (projection.lora() != null) {
+        loraBackward(
+            new LoraStep(projection.lora(), wanted, i < loraInner.size() ? loraInner.get(i) : null),
+            dx,
+            dy,
+            x,
+            scratch);
+      }
+    }
+  }
+
+  private record LoraStep(
+      Projection.Lora lora, Projection.Gradients gradients, @Nullable Tensor inner) {}
+
+  private void loraBackward(
+      LoraStep step, @Nullable Tensor dx, Rows dy, Tensor x, TensorArena scratch) {
+    Projection.Lora lora = step.lora();
+    Tensor da = step.gradients().a();
+    Tensor db = step.gradients().b();
+    if (dx == null && da == null && db == null) {
+      return;
+    }
+    long mark = scratch.mark();
+    if (db != null) {
+      if (step.inner() == null) {
+        throw new IllegalArgumentException("the gradient of B needs what forward saved");
+      }
+      gemm.add(
+          new Rows(db),
+          new Operand(dy, true),
+          new Operand(new Rows(step.inner()), false),
+          lora.scale());
+    }
+    Rows dInner = new Rows(scratch.allocate(DType.F32, Shape.of(x.rows(), lora.rank())));
+    gemm.replace(
+        dInner, new Operand(dy, false), new Operand(new Rows(lora.b()), false), lora.scale());
+    if (da != null) {
+      long inside = scratch.mark();
+      Rows dropped = new Rows(dropped(x, lora.dropout(), scratch));
+      gemm.add(new Rows(da), new Operand(dInner, true), new Operand(dropped, false), 1);
+      scratch.release(inside);
+    }
+    if (dx != null) {
+      addInputGradient(dx, dInner, lora, scratch);
+    }
+    scratch.release(mark);
+  }
+
+  private void addInputGradient(
+      Tensor dx, Rows dInner, Projection.Lora lora, TensorArena scratch) {
+    Operand a = new Operand(new Rows(lora.a()), false);
+    Dropout dropout = lora.dropout();
+    if (dropout == null || dropout.probability() == 0) {
+      gemm.add(new Rows(dx), new Operand(dInner, false), a, 1);
+      return;
+    }
+    int cols = Math.toIntExact(dx.cols());
+    Rows part = new Rows(scratch.allocate(DType.F32, Shape.of(dx.rows(), cols)));
+    gemm.replace(part, new Operand(dInner, false), a, 1);
+    DropoutMask mask = new DropoutMask(dropout);
+    Rows target = new Rows(dx);
+    loops.overRows(
+        dx.rows(),
+        cols,
+        (workspace, row) -> {
+          float[] values = workspace.floats(0, cols);
+          float[] sum = workspace.floats(1, cols);
+          part.read(row, 0, cols, values, 0);
+          mask.apply(values, row * cols, cols);
+          target.read(row, 0, cols, sum, 0);
+          for (int j = 0; j < cols; j++) {
+            sum[j] += values[j];
+          }
+          target.write(row, 0, cols, sum, 0);
+        });
+  }
+
+  @Override
+  public void logits(
+      Tensor logits, Tensor x, Weight head, @Nullable Tensor bias, TensorArena scratch) {
+    gemm.run(
+        new Output(new Rows(logits), null, values(bias)),
+        new Operand(new Rows(x), false),
+        new Operand(RowSource.of(head), true),
+        1);
+  }
+
+  @Override
+  public long scratchBytes(long rows, List<Projection> projections) {
+    long most = 0;
+    for (Projection projection : projections) {
+      Projection.Lora lora = projection.lora();
+      if (lora == null) {
+        continue;
+      }
+      long inner = TensorArena.sizeOf(DType.F32, Math.multiplyExact(rows, lora.rank()));
+      long copy = TensorArena.sizeOf(DType.F32, Math.multiplyExact(rows, projection.weight().in()));
+      most = Math.max(most, inner + (lora.dropout() == null ? 0 : copy));
+    }
+    return most;
+  }
+
+  static float @Nullable [] values(@Nullable Tensor vector) {
+    return vector == null ? null : vector.toFloats();
+  }
+}
