@@ -1,5 +1,9 @@
 package dev.gatun.cpu;
 
+import dev.gatun.cpu.kernel.Kernels;
+import dev.gatun.cpu.kernel.PlainKernels;
+import dev.gatun.cpu.simd.SimdKernels;
+import dev.gatun.cpu.simd.SimdSupport;
 import dev.gatun.op.AttentionOps;
 import dev.gatun.op.Backend;
 import dev.gatun.op.EmbeddingOps;
@@ -25,11 +29,36 @@ import java.util.List;
 public final class CpuBackend implements Backend {
   private final WorkerPool pool;
   private final List<CpuArena> arenas = new ArrayList<>();
+  private final Kernels kernels;
+  private final MatmulOps matmul;
+  private final NormOps norm;
+  private final RopeOps rope;
+  private final AttentionOps attention;
+  private final MlpOps mlp;
+  private final LossOps loss;
+  private final EmbeddingOps embedding;
   private final QuantOps quant;
+  private final OptimizerOps optimizer;
+  private final TensorOps tensor;
 
-  private CpuBackend(int threads) {
+  private CpuBackend(int threads, Kernels kernels) {
+    if (threads < 1) {
+      throw new IllegalArgumentException("a backend needs a thread, not " + threads);
+    }
+    this.kernels = kernels;
     pool = new WorkerPool(threads);
+    Loops loops = new Loops(pool);
+    Gemm gemm = new Gemm(pool, kernels);
+    matmul = new CpuMatmulOps(gemm, loops);
+    norm = new CpuNormOps(loops, kernels);
+    rope = new CpuRopeOps(loops);
+    attention = new CpuAttentionOps(pool, kernels);
+    mlp = new CpuMlpOps(loops, kernels);
+    loss = new CpuLossOps(gemm, loops, kernels);
+    embedding = new CpuEmbeddingOps(loops);
     quant = new CpuQuantOps(pool);
+    optimizer = new CpuOptimizerOps(loops);
+    tensor = new CpuTensorOps(loops);
   }
 
   /// A backend on all processors.
@@ -39,15 +68,18 @@ public final class CpuBackend implements Backend {
 
   /// A backend on `threads` threads, the caller's included.
   public static CpuBackend create(int threads) {
-    if (threads < 1) {
-      throw new IllegalArgumentException("a backend needs a thread, not " + threads);
-    }
-    return new CpuBackend(threads);
+    return new CpuBackend(
+        threads, SimdSupport.isAvailable() ? new SimdKernels() : new PlainKernels());
+  }
+
+  /// A backend that never uses the Vector API.
+  public static CpuBackend createPlain(int threads) {
+    return new CpuBackend(threads, new PlainKernels());
   }
 
   @Override
   public String description() {
-    return "CPU (" + pool.threads() + " threads)";
+    return "CPU (" + kernels.name() + ", " + pool.threads() + " threads)";
   }
 
   @Override
@@ -102,37 +134,37 @@ public final class CpuBackend implements Backend {
 
   @Override
   public MatmulOps matmul() {
-    throw new UnsupportedOperationException("matmul");
+    return matmul;
   }
 
   @Override
   public NormOps norm() {
-    throw new UnsupportedOperationException("norm");
+    return norm;
   }
 
   @Override
   public RopeOps rope() {
-    throw new UnsupportedOperationException("rope");
+    return rope;
   }
 
   @Override
   public AttentionOps attention() {
-    throw new UnsupportedOperationException("attention");
+    return attention;
   }
 
   @Override
   public MlpOps mlp() {
-    throw new UnsupportedOperationException("mlp");
+    return mlp;
   }
 
   @Override
   public LossOps loss() {
-    throw new UnsupportedOperationException("loss");
+    return loss;
   }
 
   @Override
   public EmbeddingOps embedding() {
-    throw new UnsupportedOperationException("embedding");
+    return embedding;
   }
 
   @Override
@@ -142,12 +174,12 @@ public final class CpuBackend implements Backend {
 
   @Override
   public OptimizerOps optimizer() {
-    throw new UnsupportedOperationException("optimizer");
+    return optimizer;
   }
 
   @Override
   public TensorOps tensor() {
-    throw new UnsupportedOperationException("tensor");
+    return tensor;
   }
 
   /// Ends the threads and frees the arenas that are still open.

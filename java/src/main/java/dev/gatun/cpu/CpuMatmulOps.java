@@ -57,15 +57,32 @@ final class CpuMatmulOps implements MatmulOps {
     long mark = scratch.mark();
     Tensor inner =
         saved != null ? saved : scratch.allocate(DType.F32, Shape.of(x.rows(), lora.rank()));
-    Rows dropped = new Rows(dropped(x, lora.dropout(), scratch));
-    gemm.replace(
-        new Rows(inner), new Operand(dropped, false), new Operand(new Rows(lora.a()), true), 1);
+    computeInner(new Rows(inner), x, lora, scratch);
     gemm.add(
         y,
         new Operand(new Rows(inner), false),
         new Operand(new Rows(lora.b()), true),
         lora.scale());
     scratch.release(mark);
+  }
+
+  private void computeInner(Rows inner, Tensor x, Projection.Lora lora, TensorArena scratch) {
+    long mark = scratch.mark();
+    Rows dropped = new Rows(dropped(x, lora.dropout(), scratch));
+    gemm.replace(inner, new Operand(dropped, false), new Operand(new Rows(lora.a()), true), 1);
+    scratch.release(mark);
+  }
+
+  @Override
+  public void loraInner(
+      List<@Nullable Tensor> inner, Tensor x, List<Projection> projections, TensorArena scratch) {
+    for (int i = 0; i < projections.size(); i++) {
+      Tensor target = inner.get(i);
+      Projection.Lora lora = projections.get(i).lora();
+      if (target != null && lora != null) {
+        computeInner(new Rows(target), x, lora, scratch);
+      }
+    }
   }
 
   private Tensor dropped(Tensor x, @Nullable Dropout dropout, TensorArena scratch) {
@@ -115,10 +132,7 @@ final class CpuMatmulOps implements MatmulOps {
       Projection.Gradients wanted = gradients.get(i);
       if (wanted.weight() != null) {
         gemm.add(
-            new Rows(wanted.weight()),
-            new Operand(dy, true),
-            new Operand(new Rows(x), false),
-            1);
+            new Rows(wanted.weight()), new Operand(dy, true), new Operand(new Rows(x), false), 1);
       }
       if (wanted.bias() != null) {
         loops.addColumnSums(wanted.bias(), dy);
@@ -171,8 +185,7 @@ final class CpuMatmulOps implements MatmulOps {
     scratch.release(mark);
   }
 
-  private void addInputGradient(
-      Tensor dx, Rows dInner, Projection.Lora lora, TensorArena scratch) {
+  private void addInputGradient(Tensor dx, Rows dInner, Projection.Lora lora, TensorArena scratch) {
     Operand a = new Operand(new Rows(lora.a()), false);
     Dropout dropout = lora.dropout();
     if (dropout == null || dropout.probability() == 0) {

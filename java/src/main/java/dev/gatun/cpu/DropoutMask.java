@@ -31,8 +31,7 @@ final class DropoutMask {
     forEachWord(
         first,
         count,
-        (i, word) ->
-            values[i] = Philox.survives(word, threshold) ? values[i] * scale : 0);
+        (i, word) -> values[i] = Philox.survives(word, threshold) ? values[i] * scale : 0);
   }
 
   /// Adds `magnitude` times uniform noise in `[-1, 1)`.

@@ -70,8 +70,7 @@ final class Gemm {
     if (a.rows() != target.rows() || b.cols() != target.cols() || a.cols() != b.rows()) {
       throw new IllegalArgumentException(
           "[%d, %d] x [%d, %d] into [%d, %d]"
-              .formatted(
-                  a.rows(), a.cols(), b.rows(), b.cols(), target.rows(), target.cols()));
+              .formatted(a.rows(), a.cols(), b.rows(), b.cols(), target.rows(), target.cols()));
     }
     if (target.rows() == 0 || target.cols() == 0) {
       return;
@@ -89,8 +88,7 @@ final class Gemm {
     long rowUnits = (m + ROWS - 1) / ROWS;
     long wanted = (pool.threads() + rowUnits - 1) / rowUnits;
     long colBlocks =
-        Math.max(
-            (n + COLS - 1) / COLS, Math.min(wanted, (n + Kernels.PANEL - 1) / Kernels.PANEL));
+        Math.max((n + COLS - 1) / COLS, Math.min(wanted, (n + Kernels.PANEL - 1) / Kernels.PANEL));
     int colSize = Kernels.padded((int) ((n + colBlocks - 1) / colBlocks), Kernels.PANEL);
     long colCount = (n + colSize - 1) / colSize;
     long rowBlocks = Math.min(rowUnits, (pool.threads() + colCount - 1) / colCount);
@@ -105,11 +103,7 @@ final class Gemm {
           long col = index % colCount * colSize;
           Block block =
               new Block(
-                  row,
-                  Math.min(rowSize, m - row),
-                  col,
-                  (int) Math.min(colSize, n - col),
-                  a.cols());
+                  row, Math.min(rowSize, m - row), col, (int) Math.min(colSize, n - col), a.cols());
           multiply(workspace, output, a, b, alpha, block);
         });
   }
@@ -133,10 +127,7 @@ final class Gemm {
         packA(packedA, a, block.row() + i, rows, k, depth, workspace);
         Arrays.fill(tile, 0, strips * padded, 0);
         kernels.multiply(
-            tile,
-            packedA,
-            packedB,
-            new Kernels.Tile(strips, block.cols(), depth, padded, depth));
+            tile, packedA, packedB, new Kernels.Tile(strips, block.cols(), depth, padded, depth));
         for (int r = 0; r < rows; r++) {
           store(output, k == 0, tile, r * padded, alpha, block.row() + i + r, block, workspace);
         }
@@ -227,7 +218,8 @@ final class Gemm {
     int m = (int) a.rows();
     int depth = Math.toIntExact(a.cols());
     long n = b.rows();
-    int perTask = (int) Math.max(8, Math.min(COLS, (n + 4L * pool.threads() - 1) / (4L * pool.threads())));
+    int perTask =
+        (int) Math.max(8, Math.min(COLS, (n + 4L * pool.threads() - 1) / (4L * pool.threads())));
     long tasks = (n + perTask - 1) / perTask;
     pool.run(
         tasks,

@@ -69,8 +69,7 @@ final class Loops {
         tasks,
         Math.max(1, TASK / Math.max(1, rows * COLUMNS)) + 1,
         (workspace, task) ->
-            body.run(
-                workspace, task * COLUMNS, (int) Math.min(COLUMNS, cols - task * COLUMNS)));
+            body.run(workspace, task * COLUMNS, (int) Math.min(COLUMNS, cols - task * COLUMNS)));
   }
 
   /// `target[j] += Σ_row source[row][j]`, summed in double.

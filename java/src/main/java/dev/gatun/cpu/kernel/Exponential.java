@@ -1,8 +1,8 @@
 package dev.gatun.cpu.kernel;
 
-/// Constants of the single-precision exponential: `e^x = 2^n·e^r` with `n = rint(x·log2 e)` and `|r|
-/// ≤ ln2/2`, `e^r` by the Taylor polynomial of degree 7, whose remainder is below half an ulp. The
-/// product `n·LN2_HIGH` is exact.
+/// Constants of the single-precision exponential: `e^x = 2^n·e^r` with `n = rint(x·log2 e)` and
+/// `|r| ≤ ln2/2`, `e^r` by the Taylor polynomial of degree 7, whose remainder is below half an ulp.
+/// The product `n·LN2_HIGH` is exact.
 public final class Exponential {
   public static final float LOG2_E = 1.4426950408889634f;
   public static final float LN2_HIGH = 0.693359375f;

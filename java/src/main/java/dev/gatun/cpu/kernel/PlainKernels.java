@@ -3,8 +3,8 @@ package dev.gatun.cpu.kernel;
 import java.util.Arrays;
 
 /// The inner loops as plain Java, shaped so that the JIT compiler vectorises the ones that matter:
-/// every array in such a loop is indexed by the bare loop variable, since only then can it tell that
-/// two arrays do not overlap.
+/// every array in such a loop is indexed by the bare loop variable, since only then can it tell
+/// that two arrays do not overlap.
 public final class PlainKernels implements Kernels {
   @Override
   public String name() {
@@ -130,8 +130,7 @@ public final class PlainKernels implements Kernels {
   }
 
   @Override
-  public void siluBackward(
-      SiluGradients outputs, float[] dh, float[] gate, float[] up, int count) {
+  public void siluBackward(SiluGradients outputs, float[] dh, float[] gate, float[] up, int count) {
     for (int i = 0; i < count; i++) {
       float g = gate[i];
       float u = up[i];

@@ -23,8 +23,7 @@ final class MultiplyKernel256 {
   }
 
   // 4 rows by half a panel.
-  private static void wide(
-      float[] c, int cAt, float[] a, int aAt, float[] b, int bAt, Tile tile) {
+  private static void wide(float[] c, int cAt, float[] a, int aAt, float[] b, int bAt, Tile tile) {
     int step = tile.aStep();
     int depth = tile.depth();
     int a0 = aAt;
@@ -59,10 +58,16 @@ final class MultiplyKernel256 {
     FloatVector.fromArray(SPECIES, c, cAt).add(c00).intoArray(c, cAt);
     FloatVector.fromArray(SPECIES, c, cAt + LANES).add(c01).intoArray(c, cAt + LANES);
     FloatVector.fromArray(SPECIES, c, cAt + 1 * s).add(c10).intoArray(c, cAt + 1 * s);
-    FloatVector.fromArray(SPECIES, c, cAt + 1 * s + LANES).add(c11).intoArray(c, cAt + 1 * s + LANES);
+    FloatVector.fromArray(SPECIES, c, cAt + 1 * s + LANES)
+        .add(c11)
+        .intoArray(c, cAt + 1 * s + LANES);
     FloatVector.fromArray(SPECIES, c, cAt + 2 * s).add(c20).intoArray(c, cAt + 2 * s);
-    FloatVector.fromArray(SPECIES, c, cAt + 2 * s + LANES).add(c21).intoArray(c, cAt + 2 * s + LANES);
+    FloatVector.fromArray(SPECIES, c, cAt + 2 * s + LANES)
+        .add(c21)
+        .intoArray(c, cAt + 2 * s + LANES);
     FloatVector.fromArray(SPECIES, c, cAt + 3 * s).add(c30).intoArray(c, cAt + 3 * s);
-    FloatVector.fromArray(SPECIES, c, cAt + 3 * s + LANES).add(c31).intoArray(c, cAt + 3 * s + LANES);
+    FloatVector.fromArray(SPECIES, c, cAt + 3 * s + LANES)
+        .add(c31)
+        .intoArray(c, cAt + 3 * s + LANES);
   }
 }

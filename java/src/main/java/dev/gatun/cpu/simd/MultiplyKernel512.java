@@ -5,8 +5,8 @@ import dev.gatun.cpu.kernel.Kernels.Tile;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
 
-/// The block product with 512-bit vectors: 8 rows by 2 vectors of sums stay in registers. Written out,
-/// because a helper that takes vectors and is not inlined boxes every one of them.
+/// The block product with 512-bit vectors: 8 rows by 2 vectors of sums stay in registers. Written
+/// out, because a helper that takes vectors and is not inlined boxes every one of them.
 final class MultiplyKernel512 {
   private static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_512;
   private static final int LANES = 16;
@@ -28,8 +28,7 @@ final class MultiplyKernel512 {
   }
 
   // A strip of 8 rows by one panel.
-  private static void wide(
-      float[] c, int cAt, float[] a, int aAt, float[] b, int bAt, Tile tile) {
+  private static void wide(float[] c, int cAt, float[] a, int aAt, float[] b, int bAt, Tile tile) {
     int step = tile.aStep();
     int depth = tile.depth();
     int a0 = aAt;
@@ -88,19 +87,33 @@ final class MultiplyKernel512 {
     FloatVector.fromArray(SPECIES, c, cAt).add(c00).intoArray(c, cAt);
     FloatVector.fromArray(SPECIES, c, cAt + LANES).add(c01).intoArray(c, cAt + LANES);
     FloatVector.fromArray(SPECIES, c, cAt + 1 * s).add(c10).intoArray(c, cAt + 1 * s);
-    FloatVector.fromArray(SPECIES, c, cAt + 1 * s + LANES).add(c11).intoArray(c, cAt + 1 * s + LANES);
+    FloatVector.fromArray(SPECIES, c, cAt + 1 * s + LANES)
+        .add(c11)
+        .intoArray(c, cAt + 1 * s + LANES);
     FloatVector.fromArray(SPECIES, c, cAt + 2 * s).add(c20).intoArray(c, cAt + 2 * s);
-    FloatVector.fromArray(SPECIES, c, cAt + 2 * s + LANES).add(c21).intoArray(c, cAt + 2 * s + LANES);
+    FloatVector.fromArray(SPECIES, c, cAt + 2 * s + LANES)
+        .add(c21)
+        .intoArray(c, cAt + 2 * s + LANES);
     FloatVector.fromArray(SPECIES, c, cAt + 3 * s).add(c30).intoArray(c, cAt + 3 * s);
-    FloatVector.fromArray(SPECIES, c, cAt + 3 * s + LANES).add(c31).intoArray(c, cAt + 3 * s + LANES);
+    FloatVector.fromArray(SPECIES, c, cAt + 3 * s + LANES)
+        .add(c31)
+        .intoArray(c, cAt + 3 * s + LANES);
     FloatVector.fromArray(SPECIES, c, cAt + 4 * s).add(c40).intoArray(c, cAt + 4 * s);
-    FloatVector.fromArray(SPECIES, c, cAt + 4 * s + LANES).add(c41).intoArray(c, cAt + 4 * s + LANES);
+    FloatVector.fromArray(SPECIES, c, cAt + 4 * s + LANES)
+        .add(c41)
+        .intoArray(c, cAt + 4 * s + LANES);
     FloatVector.fromArray(SPECIES, c, cAt + 5 * s).add(c50).intoArray(c, cAt + 5 * s);
-    FloatVector.fromArray(SPECIES, c, cAt + 5 * s + LANES).add(c51).intoArray(c, cAt + 5 * s + LANES);
+    FloatVector.fromArray(SPECIES, c, cAt + 5 * s + LANES)
+        .add(c51)
+        .intoArray(c, cAt + 5 * s + LANES);
     FloatVector.fromArray(SPECIES, c, cAt + 6 * s).add(c60).intoArray(c, cAt + 6 * s);
-    FloatVector.fromArray(SPECIES, c, cAt + 6 * s + LANES).add(c61).intoArray(c, cAt + 6 * s + LANES);
+    FloatVector.fromArray(SPECIES, c, cAt + 6 * s + LANES)
+        .add(c61)
+        .intoArray(c, cAt + 6 * s + LANES);
     FloatVector.fromArray(SPECIES, c, cAt + 7 * s).add(c70).intoArray(c, cAt + 7 * s);
-    FloatVector.fromArray(SPECIES, c, cAt + 7 * s + LANES).add(c71).intoArray(c, cAt + 7 * s + LANES);
+    FloatVector.fromArray(SPECIES, c, cAt + 7 * s + LANES)
+        .add(c71)
+        .intoArray(c, cAt + 7 * s + LANES);
   }
 
   // The first half of a panel: blocks of at most 16 columns, low ranks above all.

@@ -62,8 +62,7 @@ final class SimdExponential {
     }
   }
 
-  static void siluBackward(
-      SiluGradients outputs, float[] dh, float[] gate, float[] up, int count) {
+  static void siluBackward(SiluGradients outputs, float[] dh, float[] gate, float[] up, int count) {
     float[] dgate = outputs.dgate();
     float[] dup = outputs.dup();
     float[] h = outputs.h();
@@ -87,8 +86,7 @@ final class SimdExponential {
     x = x.blend(Exponential.LOWEST, x.compare(VectorOperators.LT, Exponential.LOWEST));
     x = x.blend(Exponential.HIGHEST, x.compare(VectorOperators.GT, Exponential.HIGHEST));
     FloatVector rounder = FloatVector.broadcast(SPECIES, Exponential.ROUNDER);
-    FloatVector shifted =
-        x.fma(FloatVector.broadcast(SPECIES, Exponential.LOG2_E), rounder);
+    FloatVector shifted = x.fma(FloatVector.broadcast(SPECIES, Exponential.LOG2_E), rounder);
     FloatVector n = shifted.sub(rounder);
     FloatVector r = n.fma(FloatVector.broadcast(SPECIES, -Exponential.LN2_HIGH), x);
     r = n.fma(FloatVector.broadcast(SPECIES, -Exponential.LN2_LOW), r);

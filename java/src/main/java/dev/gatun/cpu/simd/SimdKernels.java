@@ -90,8 +90,7 @@ public final class SimdKernels implements Kernels {
   }
 
   @Override
-  public void siluBackward(
-      SiluGradients outputs, float[] dh, float[] gate, float[] up, int count) {
+  public void siluBackward(SiluGradients outputs, float[] dh, float[] gate, float[] up, int count) {
     SimdExponential.siluBackward(outputs, dh, gate, up, count);
   }
 }

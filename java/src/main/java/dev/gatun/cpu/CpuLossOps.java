@@ -1,0 +1,156 @@
+package dev.gatun.cpu;
+
+import dev.gatun.cpu.Gemm.Operand;
+import dev.gatun.cpu.Gemm.Output;
+import dev.gatun.cpu.kernel.Kernels;
+import dev.gatun.op.LossOps;
+import dev.gatun.op.TensorArena;
+import dev.gatun.quant.Weight;
+import dev.gatun.tensor.DType;
+import dev.gatun.tensor.Shape;
+import dev.gatun.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
+
+/// Output head and cross-entropy, a chunk of trained rows at a time: logits, losses, and in the
+/// same place the logits' gradients.
+final class CpuLossOps implements LossOps {
+  private final Gemm gemm;
+  private final Loops loops;
+  private final Kernels kernels;
+
+  CpuLossOps(Gemm gemm, Loops loops, Kernels kernels) {
+    this.gemm = gemm;
+    this.loops = loops;
+    this.kernels = kernels;
+  }
+
+  /// The arguments of one call.
+  private record Call(
+      Outputs outputs,
+      @Nullable Gradients gradients,
+      Tensor hidden,
+      Weight head,
+      float @Nullable [] bias,
+      Ints rows,
+      Ints labels,
+      Config config) {}
+
+  @Override
+  public void linearCrossEntropy(
+      Outputs outputs,
+      @Nullable Gradients gradients,
+      Tensor hidden,
+      Weight head,
+      @Nullable Tensor bias,
+      Targets targets,
+      Config config,
+      TensorArena scratch) {
+    Call call =
+        new Call(
+            outputs,
+            gradients,
+            hidden,
+            head,
+            CpuMatmulOps.values(bias),
+            Ints.of(targets.rows()),
+            Ints.of(targets.labels()),
+            config);
+    if (gradients != null) {
+      zeroRows(gradients.hidden());
+    }
+    long mark = scratch.mark();
+    long chunkRows = chunkRows(targets.count(), config);
+    Tensor states = scratch.allocate(DType.F32, Shape.of(chunkRows, hidden.cols()));
+    Tensor logits = scratch.allocate(DType.F32, Shape.of(chunkRows, head.out()));
+    for (long first = 0; first < targets.count(); first += chunkRows) {
+      long count = Math.min(chunkRows, targets.count() - first);
+      chunk(call, first, states.rows(0, count), logits.rows(0, count));
+    }
+    scratch.release(mark);
+  }
+
+  private static long chunkRows(long rows, Config config) {
+    return Math.max(1, Math.min(rows, config.chunkRows()));
+  }
+
+  @Override
+  public long scratchBytes(long trainedRows, long hidden, long vocabulary, Config config) {
+    long rows = chunkRows(trainedRows, config);
+    return TensorArena.sizeOf(DType.F32, Math.multiplyExact(rows, hidden))
+        + TensorArena.sizeOf(DType.F32, Math.multiplyExact(rows, vocabulary));
+  }
+
+  private void chunk(Call call, long first, Tensor states, Tensor logits) {
+    Rows gathered = new Rows(states);
+    gather(call, first, gathered);
+    Rows z = new Rows(logits);
+    gemm.run(
+        new Output(z, null, call.bias()),
+        new Operand(gathered, false),
+        new Operand(RowSource.of(call.head()), true),
+        1);
+    LossRow loss = new LossRow(kernels, call.outputs(), call.gradients(), call.config());
+    int vocabulary = Math.toIntExact(call.head().out());
+    loops.overRows(
+        logits.rows(),
+        4L * vocabulary,
+        (workspace, row) -> {
+          float[] values = workspace.floats(0, vocabulary);
+          float[] exponentials = workspace.floats(1, vocabulary);
+          z.read(row, 0, vocabulary, values, 0);
+          int label = call.labels().at(first + row);
+          if (label < 0 || label >= vocabulary) {
+            throw new IndexOutOfBoundsException(
+                "label " + label + " of a vocabulary of " + vocabulary);
+          }
+          loss.run(values, exponentials, vocabulary, first + row, label);
+          z.write(row, 0, vocabulary, values, 0);
+        });
+    if (call.gradients() != null) {
+      gradients(call, call.gradients(), first, gathered, z);
+    }
+  }
+
+  private void gather(Call call, long first, Rows states) {
+    Rows hidden = new Rows(call.hidden());
+    int n = Math.toIntExact(call.hidden().cols());
+    loops.overRows(
+        states.rows(),
+        n,
+        (workspace, row) -> {
+          float[] values = workspace.floats(0, n);
+          hidden.read(call.rows().at(first + row), 0, n, values, 0);
+          states.write(row, 0, n, values, 0);
+        });
+  }
+
+  private void gradients(Call call, Gradients gradients, long first, Rows states, Rows dlogits) {
+    if (gradients.head() != null) {
+      gemm.add(
+          new Rows(gradients.head()), new Operand(dlogits, true), new Operand(states, false), 1);
+    }
+    if (gradients.bias() != null) {
+      loops.addColumnSums(gradients.bias(), dlogits);
+    }
+    // The states have done their duty: their place takes the gradient until it is scattered.
+    gemm.replace(
+        states, new Operand(dlogits, false), new Operand(RowSource.of(call.head()), false), 1);
+    Rows target = new Rows(gradients.hidden());
+    int n = Math.toIntExact(gradients.hidden().cols());
+    loops.overRows(
+        states.rows(),
+        n,
+        (workspace, row) -> {
+          float[] values = workspace.floats(0, n);
+          states.read(row, 0, n, values, 0);
+          target.write(call.rows().at(first + row), 0, n, values, 0);
+        });
+  }
+
+  private void zeroRows(Tensor tensor) {
+    Rows target = new Rows(tensor);
+    int n = Math.toIntExact(tensor.cols());
+    float[] zeros = new float[n];
+    loops.overRows(tensor.rows(), n, (_, row) -> target.write(row, 0, n, zeros, 0));
+  }
+}
