@@ -42,7 +42,8 @@ public final class ConformanceRunner {
         new DataPart(),
         new SftTokenisePart(),
         new SftPackingPart(),
-        new SftCollatorPart());
+        new SftCollatorPart(),
+        new CePart());
   }
 
   /// The parts that `names` choose; all of them for no name. `sft` chooses `sft/tokenise` too.
