@@ -9,12 +9,12 @@ import dev.gatun.op.Backend;
 final class Device {
   private Device() {}
 
-  /// Opens the backend that `name` asks for: `cpu`, or `cuda:N` once there is one.
+  /// Opens the backend that `name` asks for: `cpu`, or `auto` for the best there is.
   ///
   /// @throws InputException for an unknown name
   /// @throws FailureException for a device that cannot be used
   static Backend open(String name) {
-    if (name.equals("cpu")) {
+    if (name.equals("cpu") || name.equals("auto")) {
       return CpuBackend.create();
     }
     if (name.matches("cuda(:\\d+)?")) {

@@ -22,6 +22,7 @@ import picocli.CommandLine.ScopeType;
     versionProvider = Gatun.Version.class,
     description = "Fine-tunes large language models with QLoRA, on the JVM.",
     subcommands = {
+      GenerateCommand.class,
       InspectCommand.class,
       DoctorCommand.class,
       ConformanceCommand.class,

@@ -1,0 +1,176 @@
+package dev.gatun.cli;
+
+import dev.gatun.InputException;
+import dev.gatun.data.Dataset;
+import dev.gatun.generate.Generator;
+import dev.gatun.generate.LanguageModel;
+import dev.gatun.generate.Sampler;
+import dev.gatun.io.AdapterFiles;
+import dev.gatun.io.JsonObject;
+import dev.gatun.io.WeightFormat;
+import dev.gatun.nn.LoraModule;
+import dev.gatun.op.Backend;
+import dev.gatun.quant.Nf4Codec;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+import tools.jackson.databind.json.JsonMapper;
+
+/// `gatun generate`.
+@Command(name = "generate", description = "Continues prompts with a checkpoint and an adapter.")
+final class GenerateCommand implements Callable<Integer> {
+  @Parameters(
+      paramLabel = "MODEL",
+      description = "A checkpoint's folder, or an adapter's: then the base it names is loaded.")
+  private Path model;
+
+  @Option(names = "--adapter", paramLabel = "DIR", description = "A PEFT adapter for MODEL.")
+  private @Nullable Path adapter;
+
+  @Option(
+      names = "--prompt",
+      paramLabel = "TEXT",
+      description = "The text to continue; repeatable.")
+  private List<String> prompts = List.of();
+
+  @Option(
+      names = "--prompts",
+      paramLabel = "FILE",
+      description = "A data file with a column prompt (or text); results are JSON lines.")
+  private @Nullable Path promptFile;
+
+  @Option(
+      names = "--max-new-tokens",
+      paramLabel = "N",
+      description = "Most tokens to add to a prompt (default: ${DEFAULT-VALUE}).")
+  private int maxNewTokens = 128;
+
+  @Option(
+      names = "--temperature",
+      paramLabel = "T",
+      description = "0 takes the most likely token (default: 0, or 1 with --top-k or --top-p).")
+  private @Nullable Double temperature;
+
+  @Option(
+      names = "--top-k",
+      paramLabel = "K",
+      description = "Draw from the K most likely tokens only; 0 for all.")
+  private int topK;
+
+  @Option(
+      names = "--top-p",
+      paramLabel = "P",
+      description = "Draw from the fewest most likely tokens that hold this probability.")
+  private double topP = 1;
+
+  @Option(
+      names = "--seed",
+      paramLabel = "N",
+      description = "Seed of the draws (default: ${DEFAULT-VALUE}).")
+  private long seed = 42;
+
+  @Option(
+      names = "--batch-size",
+      paramLabel = "N",
+      description = "Prompts continued together (default: ${DEFAULT-VALUE}).")
+  private int batchSize = 16;
+
+  @Option(
+      names = "--load-in-4bit",
+      description = "Quantise the linear layers to NF4 while loading, as in QLoRA training.")
+  private boolean loadIn4bit;
+
+  @Option(
+      names = "--device",
+      paramLabel = "DEVICE",
+      description = "Where to compute (default: ${DEFAULT-VALUE}).")
+  private String device = "auto";
+
+  @Spec private CommandSpec spec;
+
+  @Override
+  public Integer call() {
+    if (prompts.isEmpty() == (promptFile == null)) {
+      throw new ParameterException(spec.commandLine(), "Give either --prompt or --prompts");
+    }
+    Generator.Settings settings = new Generator.Settings(maxNewTokens, batchSize, sampler());
+    List<String> texts = promptFile == null ? prompts : read(promptFile);
+    WeightFormat format =
+        loadIn4bit ? new WeightFormat.Nf4(Nf4Codec.BLOCK, false) : new WeightFormat.AsStored();
+    resolveBase();
+    try (Backend backend = Device.open(device);
+        LanguageModel loaded = LanguageModel.open(backend, model, format)) {
+      SortedMap<String, LoraModule> updates =
+          adapter == null ? new TreeMap<>() : loaded.readAdapter(adapter);
+      print(texts, new Generator(loaded, updates).continueTexts(texts, settings));
+    }
+    return 0;
+  }
+
+  private Sampler sampler() {
+    boolean filtered = topK != 0 || topP != 1;
+    double chosen = temperature == null ? (filtered ? 1 : 0) : temperature;
+    return new Sampler(chosen, topK, topP, seed);
+  }
+
+  /// An adapter's folder stands for its base and itself.
+  private void resolveBase() {
+    Path config = model.resolve(AdapterFiles.CONFIG);
+    if (adapter != null || Files.exists(model.resolve("config.json")) || !Files.exists(config)) {
+      return;
+    }
+    String base = JsonObject.read(config).optionalString("base_model_name_or_path");
+    if (base == null || !Files.isDirectory(Path.of(base))) {
+      throw new InputException(
+          "%s names the base model %s, which is no folder here; give the checkpoint's folder and --adapter %s"
+              .formatted(config, base, model));
+    }
+    adapter = model;
+    model = Path.of(base);
+  }
+
+  private static List<String> read(Path file) {
+    List<String> texts = new ArrayList<>();
+    Dataset.open(file)
+        .forEach(
+            row -> {
+              Object value = row.has("prompt") ? row.value("prompt") : row.value("text");
+              if (!(value instanceof String text)) {
+                throw new InputException(row.where() + " has no text in a column prompt or text.");
+              }
+              texts.add(text);
+            });
+    if (texts.isEmpty()) {
+      throw new InputException(file + " has no rows.");
+    }
+    return texts;
+  }
+
+  private void print(List<String> texts, List<String> completions) {
+    PrintWriter out = spec.commandLine().getOut();
+    if (texts.size() == 1 && promptFile == null) {
+      out.println(completions.getFirst());
+      return;
+    }
+    for (int i = 0; i < texts.size(); i++) {
+      Map<String, String> line = new LinkedHashMap<>();
+      line.put("prompt", texts.get(i));
+      line.put("completion", completions.get(i));
+      out.println(JsonMapper.shared().writeValueAsString(line));
+    }
+  }
+}
