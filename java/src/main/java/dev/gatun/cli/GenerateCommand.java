@@ -146,14 +146,13 @@ final class GenerateCommand implements Callable<Integer> {
   private static List<String> read(Path file) {
     List<String> texts = new ArrayList<>();
     Dataset.open(file)
-        .forEach(
-            row -> {
-              Object value = row.has("prompt") ? row.value("prompt") : row.value("text");
-              if (!(value instanceof String text)) {
-                throw new InputException(row.where() + " has no text in a column prompt or text.");
-              }
-              texts.add(text);
-            });
+        .forEach(row -> {
+          Object value = row.has("prompt") ? row.value("prompt") : row.value("text");
+          if (!(value instanceof String text)) {
+            throw new InputException(row.where() + " has no text in a column prompt or text.");
+          }
+          texts.add(text);
+        });
     if (texts.isEmpty()) {
       throw new InputException(file + " has no rows.");
     }

@@ -108,19 +108,17 @@ public final class LanguageModel implements AutoCloseable {
   public SortedMap<String, LoraModule> readAdapter(Path directory) {
     PeftAdapter adapter = AdapterFiles.read(directory);
     adapter.requireFits(config(), directory.toString());
-    SortedMap<String, LoraConfig.Adapted> targets =
-        LoraTargets.resolve(adapter.config(), config());
+    SortedMap<String, LoraConfig.Adapted> targets = LoraTargets.resolve(adapter.config(), config());
     SortedMap<String, LoraModule> modules = new TreeMap<>();
-    targets.forEach(
-        (path, adapted) -> {
-          PeftAdapter.LowRank update = adapter.modules().get(path);
-          if (update == null) {
-            throw new InputException(
-                "%s: target_modules name %s, but there are no tensors for it"
-                    .formatted(directory, path));
-          }
-          modules.put(path, new LoraModule(adapted, update.a(), update.b()));
-        });
+    targets.forEach((path, adapted) -> {
+      PeftAdapter.LowRank update = adapter.modules().get(path);
+      if (update == null) {
+        throw new InputException(
+            "%s: target_modules name %s, but there are no tensors for it"
+                .formatted(directory, path));
+      }
+      modules.put(path, new LoraModule(adapted, update.a(), update.b()));
+    });
     for (String path : adapter.modules().keySet()) {
       if (!targets.containsKey(path)) {
         throw new InputException(

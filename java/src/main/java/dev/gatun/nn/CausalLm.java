@@ -163,20 +163,8 @@ public final class CausalLm implements AutoCloseable {
 
   private static BatchInput largestBatch(Limits limits) {
     int tokens = limits.tokens();
-    int sequences = Math.clamp(limits.sequences(), 1, tokens);
-    int[] lengths = new int[sequences];
-    Arrays.fill(lengths, 1);
-    int left = tokens - sequences;
-    for (int i = 0; i < sequences && left > 0; i++) {
-      int more = Math.min(left, limits.longestSequence() - 1);
-      lengths[i] += more;
-      left -= more;
-    }
-    if (left > 0) {
-      throw new IllegalArgumentException(
-          "%d sequences of up to %d tokens cannot fill a batch of %d tokens"
-              .formatted(sequences, limits.longestSequence(), tokens));
-    }
+    int[] lengths =
+        spread(tokens, Math.clamp(limits.sequences(), 1, tokens), limits.longestSequence());
     int[] rows = new int[limits.trainedRows()];
     Arrays.setAll(rows, i -> i);
     int[] positions = BatchInput.ofLabels(new int[tokens], lengths, new int[tokens]).positionIds();
@@ -185,11 +173,29 @@ public final class CausalLm implements AutoCloseable {
 
   private static KvCache.Step largestStep(
       PlanningBackend planning, ModelConfig config, Limits limits) {
-    int sequences = limits.decodeSequences();
-    int[][] ids = new int[sequences][1];
-    ids[0] = new int[limits.decodeTokens() - sequences + 1];
-    KvCache cache = KvCache.create(planning, config, sequences, ids[0].length);
+    int[] lengths =
+        spread(limits.decodeTokens(), limits.decodeSequences(), limits.longestSequence());
+    int[][] ids = Arrays.stream(lengths).mapToObj(int[]::new).toArray(int[][]::new);
+    KvCache cache = KvCache.create(planning, config, ids.length, ids[0].length);
     return cache.append(ids);
+  }
+
+  /// Lengths of `sequences` sequences of `tokens` tokens in all, the first ones as long as allowed.
+  private static int[] spread(int tokens, int sequences, int longest) {
+    int[] lengths = new int[sequences];
+    Arrays.fill(lengths, 1);
+    int left = tokens - sequences;
+    for (int i = 0; i < sequences && left > 0; i++) {
+      int more = Math.min(left, longest - 1);
+      lengths[i] += more;
+      left -= more;
+    }
+    if (left > 0) {
+      throw new IllegalArgumentException(
+          "%d sequences of up to %d tokens cannot fill a batch of %d tokens"
+              .formatted(sequences, longest, tokens));
+    }
+    return lengths;
   }
 
   public ModelConfig config() {
