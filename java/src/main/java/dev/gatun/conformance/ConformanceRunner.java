@@ -38,11 +38,13 @@ public final class ConformanceRunner {
   /// Every part this engine knows, in the order in which they build on each other.
   public static List<Part> parts() {
     return List.of(
+        new MalformedPart(),
         new TokenizersPart(),
         new DataPart(),
         new SftTokenisePart(),
         new SftPackingPart(),
         new SftCollatorPart(),
+        new Nf4Part(),
         new CePart());
   }
 

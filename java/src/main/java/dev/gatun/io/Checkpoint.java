@@ -9,7 +9,7 @@ import java.util.SequencedSet;
 
 /// A Hugging Face checkpoint directory: `config.json`, `generation_config.json` if there is one,
 /// and the tensors. Nothing is copied: tensors are views of mapped files and end with [#close].
-public final class Checkpoint implements AutoCloseable {
+public final class Checkpoint implements StoredTensors {
   private final Path directory;
   private final Path configFile;
   private final ModelConfig config;
@@ -67,28 +67,26 @@ public final class Checkpoint implements AutoCloseable {
     return generationConfig;
   }
 
-  /// Names of all stored tensors.
+  @Override
   public SequencedSet<String> names() {
     return tensors.names();
   }
 
+  @Override
   public boolean contains(String name) {
     return tensors.contains(name);
   }
 
-  /// A view of a tensor in its mapped file, valid until [#close].
-  ///
-  /// @throws InputException if there is no such tensor
+  @Override
   public Tensor tensor(String name) {
     return tensors.tensor(name);
   }
 
-  /// The file that holds a tensor.
+  @Override
   public Path fileOf(String name) {
     return tensors.fileOf(name);
   }
 
-  /// Unmaps the files; their tensors must not be used afterwards.
   @Override
   public void close() {
     tensors.close();

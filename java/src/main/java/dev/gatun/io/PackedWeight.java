@@ -20,7 +20,7 @@ import org.jspecify.annotations.Nullable;
 /// `W.quant_state.bitsandbytes__nf4`, for a parameter name `W`.
 ///
 /// @param names the stored tensors it consists of
-record PackedWeight(
+public record PackedWeight(
     Shape shape,
     int blockSize,
     DType sourceType,
@@ -30,19 +30,23 @@ record PackedWeight(
     List<String> names) {
 
   /// The second level of double quantisation.
-  record NestedScales(TensorPlan absmax, TensorPlan map, float offset, int blockSize) {}
+  public record NestedScales(TensorPlan absmax, TensorPlan map, float offset, int blockSize) {}
+
+  public PackedWeight {
+    names = List.copyOf(names);
+  }
 
   private static final String STATE = ".quant_state.";
   private static final String NF4 = "bitsandbytes__nf4";
 
   /// Whether a parameter is stored in 4 bits: iff it has a quantisation state.
-  static boolean isStored(Checkpoint checkpoint, String name) {
-    return stateName(checkpoint, name) != null;
+  public static boolean isStored(StoredTensors stored, String name) {
+    return stateName(stored, name) != null;
   }
 
-  private static @Nullable String stateName(Checkpoint checkpoint, String name) {
+  private static @Nullable String stateName(StoredTensors stored, String name) {
     for (String type : List.of(NF4, "bitsandbytes__fp4")) {
-      if (checkpoint.contains(name + STATE + type)) {
+      if (stored.contains(name + STATE + type)) {
         return name + STATE + type;
       }
     }
@@ -51,21 +55,22 @@ record PackedWeight(
 
   /// Reads and checks the state of a parameter.
   ///
-  /// @param shape what `config.json` asks for
+  /// @param shape what the model asks for
+  /// @throws InputException if a part is missing or of the wrong size
   /// @throws UnsupportedException if it is not NF4
-  static PackedWeight read(Checkpoint checkpoint, String name, Shape shape, Backend backend) {
-    return new Reader(checkpoint, name, shape, backend).read();
+  public static PackedWeight read(StoredTensors stored, String name, Shape shape, Backend backend) {
+    return new Reader(stored, name, shape, backend).read();
   }
 
   /// Bytes that [#place] takes from its arena.
-  long arenaBytes() {
+  public long arenaBytes() {
     return packed.arenaBytes()
         + absmax.arenaBytes()
         + (nested == null ? 0 : nested.absmax().arenaBytes() + nested.map().arenaBytes());
   }
 
   /// The weight as an operand of `backend`.
-  Weight.Nf4 place(Backend backend, TensorArena arena) {
+  public Weight.Nf4 place(Backend backend, TensorArena arena) {
     Tensor nibbles = packed.place(backend, arena);
     Tensor scales = absmax.place(backend, arena);
     Absmax all =
@@ -81,30 +86,30 @@ record PackedWeight(
   }
 
   private static final class Reader {
-    private final Checkpoint checkpoint;
+    private final StoredTensors stored;
     private final String name;
     private final Shape shape;
     private final Backend backend;
     private final List<String> names = new ArrayList<>();
 
-    Reader(Checkpoint checkpoint, String name, Shape shape, Backend backend) {
-      this.checkpoint = checkpoint;
+    Reader(StoredTensors stored, String name, Shape shape, Backend backend) {
+      this.stored = stored;
       this.name = name;
       this.shape = shape;
       this.backend = backend;
     }
 
     PackedWeight read() {
-      String stateName = String.valueOf(stateName(checkpoint, name));
+      String stateName = String.valueOf(stateName(stored, name));
       names.add(stateName);
       JsonObject state =
           JsonObject.parse(
-              checkpoint.fileOf(stateName),
+              stored.fileOf(stateName),
               "tensor " + Quoted.of(stateName),
               TextFiles.decode(
-                  checkpoint.fileOf(stateName),
+                  stored.fileOf(stateName),
                   " tensor " + Quoted.of(stateName),
-                  checkpoint.tensor(stateName).segment().asByteBuffer()));
+                  stored.tensor(stateName).segment().asByteBuffer()));
       checkType(state);
       checkCodebook();
       int blockSize = powerOfTwo(state, "blocksize");
@@ -128,10 +133,9 @@ record PackedWeight(
             "%s is %s; of 4-bit formats only nf4 is supported"
                 .formatted(state.where("quant_type"), Quoted.of(type)));
       }
-      List<Integer> stored = state.integers("shape", 0, Integer.MAX_VALUE);
-      if (!Shape.of(stored.stream().mapToLong(i -> i).toArray()).equals(shape)) {
-        throw state.bad(
-            "shape", "is %s, but %s asks for %s".formatted(stored, checkpoint.configFile(), shape));
+      List<Integer> storedShape = state.integers("shape", 0, Integer.MAX_VALUE);
+      if (!Shape.of(storedShape.stream().mapToLong(i -> i).toArray()).equals(shape)) {
+        throw state.bad("shape", "is %s, but the model asks for %s".formatted(storedShape, shape));
       }
     }
 
@@ -140,7 +144,7 @@ record PackedWeight(
       if (!Arrays.equals(map.toFloats(), Nf4Codec.codebook())) {
         throw new UnsupportedException(
             "%s: tensor %s is not the NF4 code book, and no other is supported"
-                .formatted(checkpoint.fileOf(name), Quoted.of(name + ".quant_map")));
+                .formatted(stored.fileOf(name), Quoted.of(name + ".quant_map")));
       }
     }
 
@@ -166,31 +170,31 @@ record PackedWeight(
     /// The nibbles; `bnb_4bit_quant_storage` may have stored them under any type.
     private Tensor packed() {
       names.add(name);
-      Tensor stored = checkpoint.tensor(name);
+      Tensor nibbles = stored.tensor(name);
       long bytes = (shape.count() + 1) / 2;
-      if (stored.byteSize() != bytes) {
-        throw wrongSize(name, stored, bytes + " bytes");
+      if (nibbles.byteSize() != bytes) {
+        throw wrongSize(name, nibbles, bytes + " bytes");
       }
-      return Tensor.of(stored.storage(), stored.byteOffset(), DType.U8, Shape.of(bytes));
+      return Tensor.of(nibbles.storage(), nibbles.byteOffset(), DType.U8, Shape.of(bytes));
     }
 
     private Tensor part(String suffix, DType dtype, long count) {
       names.add(name + suffix);
-      Tensor stored = checkpoint.tensor(name + suffix);
-      if (stored.dtype() != dtype || stored.count() != count) {
-        throw wrongSize(name + suffix, stored, dtype + " [" + count + "]");
+      Tensor tensor = stored.tensor(name + suffix);
+      if (tensor.dtype() != dtype || tensor.count() != count) {
+        throw wrongSize(name + suffix, tensor, dtype + " [" + count + "]");
       }
-      return stored.reshape(count);
+      return tensor.reshape(count);
     }
 
-    private InputException wrongSize(String part, Tensor stored, String wanted) {
+    private InputException wrongSize(String part, Tensor tensor, String wanted) {
       return new InputException(
           "%s: tensor %s is %s %s, but a 4-bit weight of shape %s needs %s"
               .formatted(
-                  checkpoint.fileOf(part),
+                  stored.fileOf(part),
                   Quoted.of(part),
-                  stored.dtype(),
-                  stored.shape(),
+                  tensor.dtype(),
+                  tensor.shape(),
                   shape,
                   wanted));
     }

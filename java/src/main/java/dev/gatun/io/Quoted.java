@@ -16,9 +16,13 @@ final class Quoted {
   /// The first line of a library's message, shortened.
   static String reason(Throwable e) {
     String message = e instanceof JacksonException j ? j.getOriginalMessage() : e.getMessage();
-    return message == null
-        ? e.getClass().getSimpleName()
-        : line(message.lines().findFirst().orElse(""), LIMIT);
+    if (message == null) {
+      return e.getClass().getSimpleName();
+    }
+    // Jackson adds where the unfinished value began, which it does not know for text in memory.
+    String first =
+        message.lines().findFirst().orElse("").replaceFirst(" \\(start marker at .*", "");
+    return line(first, LIMIT);
   }
 
   private static String line(String text, int limit) {

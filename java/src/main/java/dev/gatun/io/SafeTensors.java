@@ -22,7 +22,7 @@ import java.util.SequencedSet;
 /// opened; tensors are views of the mapping and end with [#close].
 ///
 /// Format: <https://github.com/huggingface/safetensors#format>.
-public final class SafeTensors implements AutoCloseable {
+public final class SafeTensors implements StoredTensors {
   /// The format's own limit.
   private static final long HEADER_LIMIT_BYTES = 100_000_000;
 
@@ -96,18 +96,17 @@ public final class SafeTensors implements AutoCloseable {
   }
 
   /// Names of the tensors in the order of the header.
+  @Override
   public SequencedSet<String> names() {
     return Collections.unmodifiableSequencedSet(new LinkedHashSet<>(header.entries().keySet()));
   }
 
+  @Override
   public boolean contains(String name) {
     return header.entries().containsKey(name);
   }
 
-  /// A view of one tensor in the mapped file, valid until [#close]. Its address is a multiple of
-  /// the element size only if the writer aligned it.
-  ///
-  /// @throws InputException if there is no such tensor
+  @Override
   public Tensor tensor(String name) {
     SafeTensorsHeader.Entry entry = header.entries().get(name);
     if (entry == null) {
@@ -121,11 +120,15 @@ public final class SafeTensors implements AutoCloseable {
     return Collections.unmodifiableMap(header.metadata());
   }
 
+  @Override
+  public Path fileOf(String name) {
+    return path;
+  }
+
   public Path path() {
     return path;
   }
 
-  /// Unmaps the file; its tensors must not be used afterwards.
   @Override
   public void close() {
     arena.close();

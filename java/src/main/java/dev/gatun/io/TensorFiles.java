@@ -12,7 +12,7 @@ import java.util.SequencedSet;
 
 /// The tensors of a checkpoint directory: `model.safetensors`, or the shards that
 /// `model.safetensors.index.json` lists. Every shard is opened and validated at once.
-public final class TensorFiles implements AutoCloseable {
+public final class TensorFiles implements StoredTensors {
   private static final String SINGLE = "model.safetensors";
   private static final String INDEX = "model.safetensors.index.json";
 
@@ -106,18 +106,17 @@ public final class TensorFiles implements AutoCloseable {
     return new InputException("%s holds %s".formatted(directory, found));
   }
 
-  /// Names of all tensors.
+  @Override
   public SequencedSet<String> names() {
     return Collections.unmodifiableSequencedSet(new LinkedHashSet<>(files.keySet()));
   }
 
+  @Override
   public boolean contains(String name) {
     return files.containsKey(name);
   }
 
-  /// A view of a tensor in its mapped file, valid until [#close].
-  ///
-  /// @throws InputException if there is no such tensor
+  @Override
   public Tensor tensor(String name) {
     SafeTensors file = files.get(name);
     if (file == null) {
@@ -126,7 +125,7 @@ public final class TensorFiles implements AutoCloseable {
     return file.tensor(name);
   }
 
-  /// The file that holds a tensor, for messages.
+  @Override
   public Path fileOf(String name) {
     SafeTensors file = files.get(name);
     return file == null ? location() : file.path();
@@ -137,7 +136,6 @@ public final class TensorFiles implements AutoCloseable {
     return shards.size() == 1 ? shards.values().iterator().next().path() : directory;
   }
 
-  /// Unmaps all files; their tensors must not be used afterwards.
   @Override
   public void close() {
     shards.values().forEach(SafeTensors::close);

@@ -9,8 +9,9 @@ import java.lang.foreign.MemorySegment;
 /// How one stored tensor gets into a backend's memory.
 ///
 /// @param source a view of the mapped file
-record TensorPlan(Tensor source, Action action) {
-  enum Action {
+public record TensorPlan(Tensor source, Action action) {
+  /// What happens to the stored bytes.
+  public enum Action {
     /// Used where it is.
     MAP,
     /// Copied as it is.

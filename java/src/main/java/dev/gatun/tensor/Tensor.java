@@ -163,18 +163,22 @@ public record Tensor(Storage storage, long byteOffset, DType dtype, Shape shape,
     return values;
   }
 
-  /// All elements of a contiguous host tensor as ints; I32, and I64 within the range of an int.
+  /// All elements of a contiguous host tensor as ints; U8, I32, and I64 within the range of an int.
   public int[] toInts() {
-    if ((dtype != DType.I32 && dtype != DType.I64) || !isContiguous()) {
-      throw new IllegalStateException(dtype + " " + shape + " holds no contiguous ints");
+    if (!isContiguous()) {
+      throw new IllegalStateException(dtype + " " + shape + " is not contiguous");
     }
     MemorySegment memory = segment();
     int[] values = new int[Math.toIntExact(count())];
     for (int i = 0; i < values.length; i++) {
       values[i] =
-          dtype == DType.I32
-              ? memory.get(ValueLayout.JAVA_INT_UNALIGNED, i * 4L)
-              : Math.toIntExact(memory.get(ValueLayout.JAVA_LONG_UNALIGNED, i * 8L));
+          switch (dtype) {
+            case U8 -> memory.get(ValueLayout.JAVA_BYTE, i) & 0xFF;
+            case I32 -> memory.get(ValueLayout.JAVA_INT_UNALIGNED, i * 4L);
+            case I64 -> Math.toIntExact(memory.get(ValueLayout.JAVA_LONG_UNALIGNED, i * 8L));
+            case F64, F32, F16, BF16, I16, I8, BOOL ->
+                throw new IllegalStateException(dtype + " holds no ints");
+          };
     }
     return values;
   }
