@@ -77,15 +77,19 @@ class ConformanceTest {
 
   private static void check(Part part, Part.Case single) {
     ConformanceRunner.Outcome outcome = ConformanceRunner.run(part, single, new Engine(backend));
-    String figures =
-        outcome.figures().stream()
-            .filter(figure -> figure.verdict() == outcome.verdict())
-            .map(f -> f.figure() + ": " + f.value() + " (tolerance " + f.tolerance() + ")")
-            .collect(Collectors.joining("; "));
+    List<Checks.Figure> deciding =
+        outcome.figures().stream().filter(f -> f.verdict() == outcome.verdict()).toList();
     switch (outcome.verdict()) {
       case PASSED -> {}
-      case NOT_SUPPORTED -> throw new TestAbortedException("conformance " + figures);
-      case FAILED -> fail(part.name() + "/" + single.name() + ": " + figures);
+      case NOT_SUPPORTED ->
+          throw new TestAbortedException(
+              "not supported: "
+                  + deciding.stream().map(Checks.Figure::figure).collect(Collectors.joining("; ")));
+      case FAILED ->
+          fail(
+              deciding.stream()
+                  .map(f -> f.figure() + ": " + f.value() + " (tolerance " + f.tolerance() + ")")
+                  .collect(Collectors.joining("; ", part.name() + "/" + single.name() + ": ", "")));
     }
   }
 }
