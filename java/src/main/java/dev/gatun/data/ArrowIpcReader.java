@@ -55,14 +55,12 @@ final class ArrowIpcReader {
         isFile
             ? new ArrowFileReader(channel, allocator, CommonsCompressionFactory.INSTANCE)
             : new ArrowStreamReader(channel, allocator, CommonsCompressionFactory.INSTANCE);
-    RowReader reader = new ArrowRowReader(path.toString(), batches, allocator);
+    ArrowRowReader reader = new ArrowRowReader(path.toString(), batches, allocator);
     boolean opened = false;
     try {
-      batches.getVectorSchemaRoot();
+      reader.checkSchema();
       opened = true;
       return reader;
-    } catch (RuntimeException e) {
-      throw damaged(path, e);
     } finally {
       if (!opened) {
         reader.close();

@@ -20,6 +20,7 @@ final class ArrowRowReader implements RowReader {
   private int next;
   private int batchRows;
   private long rows;
+  private boolean failed;
 
   /// @param owner closed after `batches`
   ArrowRowReader(String file, ArrowReader batches, AutoCloseable owner) {
@@ -50,11 +51,22 @@ final class ArrowRowReader implements RowReader {
       throw new InputException(
           "%s row %d: column `%s` is not UTF-8.".formatted(file, rows, column), e);
     } catch (IOException | IndexOutOfBoundsException | ArithmeticException e) {
+      failed = true;
       throw new InputException(
           "%s row %d: column `%s` is damaged: %s".formatted(file, rows, column, e.getMessage()), e);
     }
     next++;
     return new Row(file, "row", rows, columns);
+  }
+
+  /// Reads the schema, which is the first thing that can be damaged.
+  void checkSchema() {
+    try {
+      batches.getVectorSchemaRoot();
+    } catch (IOException | RuntimeException e) {
+      failed = true;
+      throw new InputException("%s is not a readable Arrow file: %s".formatted(file, reason(e)), e);
+    }
   }
 
   private boolean loadBatch() {
@@ -67,6 +79,7 @@ final class ArrowRowReader implements RowReader {
       batchRows = root.getRowCount();
       return true;
     } catch (IOException | RuntimeException e) {
+      failed = true;
       throw new InputException(
           "%s cannot be read after row %d: %s".formatted(file, rows, reason(e)), e);
     }
@@ -82,20 +95,13 @@ final class ArrowRowReader implements RowReader {
 
   @Override
   public void close() {
-    try {
+    try (owner) {
       batches.close();
-    } catch (IOException e) {
-      throw new InputException(file + " cannot be closed: " + reason(e), e);
-    } finally {
-      closeOwner();
-    }
-  }
-
-  private void closeOwner() {
-    try {
-      owner.close();
     } catch (Exception e) {
-      throw new InputException(file + " cannot be closed: " + reason(e), e);
+      // After a failed read Arrow misses buffers of its own; the failure was reported already.
+      if (!failed) {
+        throw new InputException(file + " cannot be closed: " + reason(e), e);
+      }
     }
   }
 }

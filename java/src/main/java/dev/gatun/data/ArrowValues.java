@@ -71,6 +71,9 @@ final class ArrowValues {
       throws CharacterCodingException {
     int start = list.getElementStartIndex(index);
     int end = list.getElementEndIndex(index);
+    if (start < 0 || end < start || end > child.getValueCount()) {
+      throw new IndexOutOfBoundsException("a list reaches from %d to %d".formatted(start, end));
+    }
     List<@Nullable Object> values = new ArrayList<>();
     for (int i = start; i < end; i++) {
       values.add(value(child, i));

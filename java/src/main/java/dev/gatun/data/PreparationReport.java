@@ -42,4 +42,23 @@ public record PreparationReport(
   public PreparationReport {
     notices = List.copyOf(notices);
   }
+
+  PreparationReport withNotices(List<String> other) {
+    return new PreparationReport(
+        sourceRows,
+        preparedRows,
+        sequences,
+        tokens,
+        trainedTokens,
+        longest,
+        overlongRows,
+        truncatedRows,
+        cutTokens,
+        droppedOverlong,
+        droppedUntrained,
+        eosTrainedRows,
+        doubleBosRows,
+        unstablePromptRows,
+        other);
+  }
 }

@@ -35,11 +35,15 @@ public final class SftPreparation {
     this.counts = new PreparationCounts(tokenizer);
   }
 
-  /// Prepares a dataset on the heap.
+  /// Prepares a dataset on the heap. See [TokenCache#prepare] for one that is kept on disk.
   ///
   /// @throws InputException if the data is malformed, empty, or leaves nothing to train
   public static PreparedDataset prepare(
       Dataset dataset, Tokenizer tokenizer, SftDataOptions options) {
+    return prepareOnHeap(dataset, tokenizer, options);
+  }
+
+  static HeapRows prepareOnHeap(Dataset dataset, Tokenizer tokenizer, SftDataOptions options) {
     SftPreparation preparation = new SftPreparation(tokenizer, options);
     preparation.readAll(dataset);
     return preparation.assemble(describe(dataset));
@@ -132,7 +136,7 @@ public final class SftPreparation {
     return false;
   }
 
-  private PreparedDataset assemble(String data) {
+  private HeapRows assemble(String data) {
     if (ids.isEmpty()) {
       throw new InputException(counts.nothingLeft(data));
     }
