@@ -12,4 +12,10 @@ public final class FailureException extends RuntimeException {
   public FailureException(String message, Throwable cause) {
     super(message, cause);
   }
+
+  /// Never null: the sentence is what this exception is for.
+  @Override
+  public String getMessage() {
+    return String.valueOf(super.getMessage());
+  }
 }

@@ -13,4 +13,10 @@ public sealed class InputException extends RuntimeException permits UnsupportedE
   public InputException(String message, Throwable cause) {
     super(message, cause);
   }
+
+  /// Never null: the sentence is what this exception is for.
+  @Override
+  public String getMessage() {
+    return String.valueOf(super.getMessage());
+  }
 }

@@ -58,7 +58,7 @@ public final class MalformedPart implements Part {
 
   private static void run(
       Path kit, Path path, JsonNode expectation, Checks checks, Backend backend) {
-    String kind = String.valueOf(path.getParent().getFileName());
+    String kind = path.getName(path.getNameCount() - 2).toString();
     Use use =
         switch (kind) {
           case "safetensors" -> (file, _) -> readAll(SafeTensors.open(file));
