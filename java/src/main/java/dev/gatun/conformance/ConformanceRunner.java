@@ -45,7 +45,10 @@ public final class ConformanceRunner {
         new SftPackingPart(),
         new SftCollatorPart(),
         new Nf4Part(),
-        new CePart());
+        new CePart(),
+        new OptimPart(),
+        new ModelsPart(),
+        new LoraPart());
   }
 
   /// The parts that `names` choose; all of them for no name. `sft` chooses `sft/tokenise` too.

@@ -180,6 +180,7 @@ final class Assembly {
         tensor(embeddingName()),
         gradient(embeddingName()),
         config.embeddingScale(),
+        config.padTokenId(),
         options.neftuneAlpha(),
         new Dropout(0, 0, dropoutState));
   }

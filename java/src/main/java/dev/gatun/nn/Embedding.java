@@ -8,10 +8,16 @@ import org.jspecify.annotations.Nullable;
 ///
 /// @param table `[V, H]`
 /// @param gradient F32 `[V, H]`, or null if frozen
+/// @param paddingId id that gets no gradient here, as in PyTorch's `padding_idx`; null for none
 /// @param neftuneAlpha 0 for no noise
 /// @param noise its stream
 record Embedding(
-    Tensor table, @Nullable Tensor gradient, float scale, float neftuneAlpha, Dropout noise) {
+    Tensor table,
+    @Nullable Tensor gradient,
+    float scale,
+    @Nullable Integer paddingId,
+    float neftuneAlpha,
+    Dropout noise) {
 
   /// @param y `[T, H]`
   void forward(Tensor y, Pass pass) {
@@ -26,8 +32,25 @@ record Embedding(
   }
 
   void backward(Tensor dy, Pass pass) {
-    if (gradient != null) {
-      pass.backend().embedding().scatterAdd(gradient, dy, pass.tokens().ids(), scale, pass.arena());
+    if (gradient == null) {
+      return;
     }
+    Integer padding = paddingId;
+    if (padding == null || padding < 0 || padding >= gradient.rows()) {
+      scatter(gradient, dy, pass);
+      return;
+    }
+    // The row may hold a tied head's gradient, so it is kept rather than zeroed.
+    long mark = pass.arena().mark();
+    Tensor row = gradient.rows(padding, 1);
+    Tensor kept = pass.floats(1, row.cols());
+    pass.backend().tensor().copy(kept, row);
+    scatter(gradient, dy, pass);
+    pass.backend().tensor().copy(row, kept);
+    pass.arena().release(mark);
+  }
+
+  private void scatter(Tensor into, Tensor dy, Pass pass) {
+    pass.backend().embedding().scatterAdd(into, dy, pass.tokens().ids(), scale, pass.arena());
   }
 }

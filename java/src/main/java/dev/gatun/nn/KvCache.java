@@ -17,6 +17,7 @@ public final class KvCache implements AutoCloseable {
   private final TensorArena arena;
   private final int capacity;
   private final int[] lengths;
+  private final int[] hidden;
   private final List<Tensor> keys = new ArrayList<>();
   private final List<Tensor> values = new ArrayList<>();
 
@@ -24,6 +25,7 @@ public final class KvCache implements AutoCloseable {
     this.arena = arena;
     this.capacity = capacity;
     this.lengths = new int[slots];
+    this.hidden = new int[slots];
   }
 
   /// An empty cache.
@@ -63,6 +65,17 @@ public final class KvCache implements AutoCloseable {
   /// Forgets the tokens of a slot.
   public void clear(int slot) {
     lengths[slot] = 0;
+    hidden[slot] = 0;
+  }
+
+  /// Hides the oldest `count` tokens of a slot from the tokens still to come. Positions go on
+  /// counting.
+  public void hide(int slot, int count) {
+    if (count < 0 || count > lengths[slot]) {
+      throw new IllegalArgumentException(
+          count + " of " + lengths[slot] + " tokens cannot be hidden");
+    }
+    hidden[slot] = count;
   }
 
   @Override
@@ -90,7 +103,7 @@ public final class KvCache implements AutoCloseable {
       }
       if (count > 0) {
         int start = slot * capacity;
-        segments.add(new Segment(row, count, start, lengths[slot], newTokens[slot]));
+        segments.add(new Segment(row, count, start, lengths[slot], hidden[slot], newTokens[slot]));
         lengths[slot] += count;
         row += count;
       }
@@ -103,7 +116,8 @@ public final class KvCache implements AutoCloseable {
   /// @param row first row in the pass
   /// @param start first row of the slot in the cache
   /// @param seen tokens the slot held before
-  record Segment(int row, int count, int start, int seen, int[] ids) {}
+  /// @param hidden the oldest of them, which are not attended to
+  record Segment(int row, int count, int start, int seen, int hidden, int[] ids) {}
 
   /// One decoding pass.
   ///
@@ -151,8 +165,8 @@ public final class KvCache implements AutoCloseable {
       for (int i = 0; i < segments.size(); i++) {
         Segment segment = segments.get(i);
         queryStart[i + 1] = segment.row() + segment.count();
-        keyStart[i] = segment.start();
-        keyLength[i] = segment.seen() + segment.count();
+        keyStart[i] = segment.start() + segment.hidden();
+        keyLength[i] = segment.seen() + segment.count() - segment.hidden();
         longestQuery = Math.max(longestQuery, segment.count());
       }
       return new Sequences(

@@ -1,8 +1,8 @@
 package dev.gatun.nn;
 
 import dev.gatun.model.ModelConfig;
+import dev.gatun.model.ParameterLayout;
 import dev.gatun.nn.Parameter.Kind;
-import dev.gatun.tensor.Shape;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
@@ -13,7 +13,7 @@ public final class ModuleTree {
   public static final String EMBEDDING = "model.embed_tokens";
 
   /// Path of the output head.
-  public static final String HEAD = "lm_head";
+  public static final String HEAD = ParameterLayout.HEAD;
 
   static final String FINAL_NORM = "model.norm";
 
@@ -32,24 +32,16 @@ public final class ModuleTree {
   /// The linear layers of all decoder layers, in the order of computation; the output head is not
   /// among them.
   public static List<Linear> linears(ModelConfig config) {
+    ParameterLayout layout = ParameterLayout.of(config);
     List<Linear> linears = new ArrayList<>();
-    long hidden = config.hidden();
-    long queries = (long) config.heads() * config.headSize();
-    long keys = (long) config.keyValueHeads() * config.headSize();
-    boolean bias = config.biases().queryKeyValue();
-    boolean mlpBias = config.biases().mlp();
-    for (int i = 0; i < config.layerCount(); i++) {
-      String attention = layer(i) + ".self_attn.";
-      String mlp = layer(i) + ".mlp.";
-      linears.add(new Linear(attention + "q_proj", queries, hidden, bias));
-      linears.add(new Linear(attention + "k_proj", keys, hidden, bias));
-      linears.add(new Linear(attention + "v_proj", keys, hidden, bias));
-      linears.add(
-          new Linear(attention + "o_proj", hidden, queries, config.biases().attentionOutput()));
-      linears.add(new Linear(mlp + "gate_proj", config.intermediate(), hidden, mlpBias));
-      linears.add(new Linear(mlp + "up_proj", config.intermediate(), hidden, mlpBias));
-      linears.add(new Linear(mlp + "down_proj", hidden, config.intermediate(), mlpBias));
-    }
+    layout
+        .linears()
+        .forEach((path, shape) -> {
+          if (!path.equals(HEAD)) {
+            boolean bias = layout.tensors().containsKey(path + ".bias");
+            linears.add(new Linear(path, shape.dim(0), shape.dim(1), bias));
+          }
+        });
     return linears;
   }
 
@@ -74,35 +66,25 @@ public final class ModuleTree {
 
   /// Every parameter of the model; a tied output head is none of its own.
   public static List<Parameter.Spec> parameters(ModelConfig config) {
+    ParameterLayout layout = ParameterLayout.of(config);
     List<Parameter.Spec> specs = new ArrayList<>();
-    Shape vocabulary = Shape.of(config.vocabulary(), config.hidden());
-    specs.add(new Parameter.Spec(EMBEDDING + ".weight", Kind.EMBEDDING, vocabulary));
-    if (!config.tiedEmbeddings()) {
-      specs.add(new Parameter.Spec(HEAD + ".weight", Kind.HEAD, vocabulary));
-    }
-    for (Linear linear : linears(config)) {
-      specs.add(
-          new Parameter.Spec(
-              linear.path() + ".weight", Kind.WEIGHT, Shape.of(linear.out(), linear.in())));
-      if (linear.bias()) {
-        specs.add(new Parameter.Spec(linear.path() + ".bias", Kind.BIAS, Shape.of(linear.out())));
-      }
-    }
-    for (int i = 0; i < config.layerCount(); i++) {
-      String layer = layer(i);
-      specs.add(norm(layer + ".input_layernorm", config.hidden()));
-      specs.add(norm(layer + ".post_attention_layernorm", config.hidden()));
-      if (config.queryKeyNorm()) {
-        specs.add(norm(layer + ".self_attn.q_norm", config.headSize()));
-        specs.add(norm(layer + ".self_attn.k_norm", config.headSize()));
-      }
-    }
-    specs.add(norm(FINAL_NORM, config.hidden()));
+    layout
+        .linears()
+        .forEach((path, shape) ->
+            specs.add(
+                new Parameter.Spec(
+                    path + ".weight", path.equals(HEAD) ? Kind.HEAD : Kind.WEIGHT, shape)));
+    layout
+        .tensors()
+        .forEach((name, shape) -> specs.add(new Parameter.Spec(name, kind(name), shape)));
     return specs;
   }
 
-  private static Parameter.Spec norm(String path, long size) {
-    return new Parameter.Spec(path + ".weight", Kind.NORM, Shape.of(size));
+  private static Kind kind(String name) {
+    if (name.equals(ParameterLayout.EMBEDDING)) {
+      return Kind.EMBEDDING;
+    }
+    return name.endsWith(".bias") ? Kind.BIAS : Kind.NORM;
   }
 
   /// PEFT's names of the two halves of a low-rank update.

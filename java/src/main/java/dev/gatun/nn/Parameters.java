@@ -53,11 +53,21 @@ public final class Parameters {
   }
 
   /// Lays out zero-filled parameters in `arena`.
-  static Parameters allocate(
+  ///
+  /// @param trainable whether there are gradients
+  public static Parameters allocate(
       Backend backend, List<Parameter.Spec> specs, boolean trainable, TensorArena arena) {
     List<Parameter.Spec> sorted = new ArrayList<>(specs);
     sorted.sort(Comparator.comparing(Parameter.Spec::kind).thenComparing(Parameter.Spec::name));
     return new Parameters(backend, sorted, trainable, arena, flatCount(sorted));
+  }
+
+  /// Bytes that [#allocate] takes.
+  public static long byteSize(Backend backend, List<Parameter.Spec> specs, boolean trainable) {
+    long count = flatCount(specs);
+    DType type = backend.activationType();
+    return TensorArena.sizeOf(DType.F32, count) * (trainable ? 2 : 1)
+        + (type == DType.F32 ? 0 : TensorArena.sizeOf(type, count));
   }
 
   private static long flatCount(List<Parameter.Spec> specs) {

@@ -104,13 +104,10 @@ public final class Nf4Codec {
     }
   }
 
-  /// The mean that double quantisation subtracts from the scales, rounded once to F32.
+  /// The mean that double quantisation subtracts from the scales, to the bit as PyTorch computes
+  /// it.
   public static float offset(float[] absmax) {
-    double sum = 0;
-    for (float value : absmax) {
-      sum += value;
-    }
-    return (float) (sum / Math.max(1, absmax.length));
+    return absmax.length == 0 ? 0 : CascadeSum.of(absmax) / absmax.length;
   }
 
   /// Quantises the scales of a weight again, in blocks of [#NESTED_BLOCK].

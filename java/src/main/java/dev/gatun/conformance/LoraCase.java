@@ -1,0 +1,179 @@
+package dev.gatun.conformance;
+
+import dev.gatun.io.Checkpoint;
+import dev.gatun.io.PeftAdapter;
+import dev.gatun.io.SafeTensors;
+import dev.gatun.io.WeightFormat;
+import dev.gatun.model.LoraConfig;
+import dev.gatun.model.ModelWeights;
+import dev.gatun.nn.BatchInput;
+import dev.gatun.nn.Limits;
+import dev.gatun.nn.LoraModule;
+import dev.gatun.nn.LoraTargets;
+import dev.gatun.nn.Training;
+import dev.gatun.op.TensorArena;
+import dev.gatun.quant.Weight;
+import dev.gatun.tensor.DType;
+import dev.gatun.tensor.Tensor;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import tools.jackson.databind.JsonNode;
+
+/// One adapter of `lora/` on its base model.
+///
+/// @param golden the case's tensors
+/// @param json the case's figures
+record LoraCase(
+    Checkpoint checkpoint,
+    PeftAdapter adapter,
+    SafeTensors golden,
+    JsonNode json,
+    Tolerance tolerance,
+    Checks checks,
+    Engine engine) {
+
+  void run() {
+    SortedMap<String, LoraModule> modules = modules();
+    BatchInput input = input();
+    trained("fp32", new WeightFormat.AsStored(), modules, input);
+    trained("nf4", WeightFormat.Nf4.DOUBLE, modules, input);
+    if (golden.contains("fp32.merged_logits")) {
+      merged(modules, input);
+    }
+  }
+
+  /// The adapter's values under the settings that its configuration resolves to.
+  private SortedMap<String, LoraModule> modules() {
+    SortedMap<String, LoraConfig.Adapted> targets =
+        LoraTargets.resolve(adapter.config(), checkpoint.config());
+    checks.equal("adapted modules", targets.keySet(), new TreeSet<>(adapter.modules().keySet()));
+    SortedMap<String, LoraModule> modules = new TreeMap<>();
+    adapter
+        .modules()
+        .forEach((path, update) -> {
+          LoraConfig.Adapted adapted = targets.get(path);
+          if (adapted != null) {
+            modules.put(path, new LoraModule(adapted, update.a(), update.b()));
+          }
+        });
+    return modules;
+  }
+
+  private BatchInput input() {
+    int[] ids = golden.tensor("input_ids").toInts();
+    int rows = Math.toIntExact(golden.tensor("input_ids").rows());
+    int[] lengths = new int[rows];
+    Arrays.fill(lengths, ids.length / rows);
+    return BatchInput.ofLabels(ids, lengths, golden.tensor("labels").toInts());
+  }
+
+  private static Limits limits(BatchInput input) {
+    int[] lengths = input.sequenceLengths();
+    return Limits.training(input.tokens(), lengths.length, lengths[0]);
+  }
+
+  private void trained(
+      String tag, WeightFormat format, SortedMap<String, LoraModule> modules, BatchInput input) {
+    JsonNode figures = json.path(tag);
+    Training training = new Training.Lora(modules);
+    try (ModelRun run = ModelRun.load(engine, checkpoint, format, training, limits(input))) {
+      compareLogits(tag + " logits", run, input, tag + ".logits", tolerance.logits());
+      ModelRun.Gradients gradients = run.gradients(input);
+      checks.atMost(
+          tag + " loss",
+          Math.abs(gradients.loss() - figures.path("loss").doubleValue()),
+          tolerance.loss());
+      checks.atMost(
+          tag + " gradient norm",
+          Math.abs(gradients.norm() / figures.path("grad_norm").doubleValue() - 1),
+          tolerance.gradientNorm());
+      checks.equal(
+          tag + " trained parameters",
+          new TreeSet<>(gradients.values().keySet()),
+          new TreeSet<>(json.path("trainable").propertyNames()));
+      GradientErrors errors = new GradientErrors();
+      String prefix = tag + ".grad.";
+      for (String name : golden.names()) {
+        if (name.startsWith(prefix)) {
+          Tensor gradient = gradients.values().get(name.substring(prefix.length()));
+          errors.add(name, gradient, golden.tensor(name));
+        }
+      }
+      errors.record(checks, tag + " gradients", tolerance);
+    }
+  }
+
+  /// The adapter added to the float32 weights.
+  private void merged(SortedMap<String, LoraModule> modules, BatchInput input) {
+    long bytes =
+        modules.keySet().stream()
+            .mapToLong(path -> TensorArena.sizeOf(DType.F32, stored(path).count()))
+            .sum();
+    try (TensorArena arena = engine.backend().arena("merged", bytes)) {
+      Map<String, Weight> merged = new HashMap<>();
+      double worst = 0;
+      for (Map.Entry<String, LoraModule> entry : modules.entrySet()) {
+        String path = entry.getKey();
+        Tensor sum = merge(stored(path), entry.getValue());
+        String name = "fp32.merged." + path + ".weight";
+        if (golden.contains(name)) {
+          worst = Math.max(worst, Errors.relative(sum.toFloats(), golden.tensor(name).toFloats()));
+        }
+        Tensor placed = arena.allocate(DType.F32, sum.shape());
+        engine.backend().upload(placed, sum);
+        merged.put(path, new Weight.Dense(placed));
+      }
+      checks.atMost("merged weights rel", worst, tolerance.merged());
+      try (ModelRun run =
+          ModelRun.load(
+              engine,
+              checkpoint,
+              new WeightFormat.AsStored(),
+              Training.frozen(),
+              limits(input),
+              weights -> replaced(weights, merged))) {
+        compareLogits("merged logits", run, input, "fp32.merged_logits", tolerance.merged());
+      }
+    }
+  }
+
+  private Tensor stored(String path) {
+    return checkpoint.tensor(path + ".weight");
+  }
+
+  private static ModelWeights replaced(ModelWeights weights, Map<String, Weight> merged) {
+    Map<String, Weight> linears = new HashMap<>(weights.linears());
+    linears.putAll(merged);
+    return new ModelWeights(linears, weights.tensors());
+  }
+
+  /// `W + scale·B·A` in float32.
+  private static Tensor merge(Tensor weight, LoraModule module) {
+    float[] sum = weight.toFloats();
+    float[] a = module.a().toFloats();
+    float[] b = module.b().toFloats();
+    int rank = module.adapted().rank();
+    int in = Math.toIntExact(weight.cols());
+    for (int i = 0; i < sum.length; i++) {
+      float product = 0;
+      for (int r = 0; r < rank; r++) {
+        product = Math.fma(b[i / in * rank + r], a[r * in + i % in], product);
+      }
+      sum[i] += (float) module.adapted().scale() * product;
+    }
+    return Tensor.ofFloats(weight.shape(), sum);
+  }
+
+  private void compareLogits(
+      String what, ModelRun run, BatchInput input, String name, double bound) {
+    float[] actual = run.inspect(input).logits().toFloats();
+    float[] expected = golden.tensor(name).toFloats();
+    checks.equal(what + " count", actual.length, expected.length);
+    checks.atMost(what + " rel", Errors.relative(actual, expected), bound);
+    checks.atMost(what + " l2", Errors.l2(actual, expected), Math.max(bound, tolerance.logitsL2()));
+  }
+}
