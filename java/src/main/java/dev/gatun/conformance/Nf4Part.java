@@ -108,7 +108,7 @@ public final class Nf4Part implements Part {
               .map(i -> Math.abs(codes[i] - expected[i]))
               .max()
               .orElse(0);
-      checks.atMost("codes that differ", differing, STRAY_CODES);
+      checks.atMost("codes that differ", (double) differing, STRAY_CODES);
       checks.atMost("steps between differing codes", furthest, 1);
       float offset = golden.tensor("nested_offset").toFloats()[0];
       float lastBit = Math.ulp(offset);

@@ -5,6 +5,7 @@ import dev.gatun.model.LoraConfig.Modules;
 import java.util.List;
 import java.util.Map;
 import java.util.SortedMap;
+import java.util.SortedSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
@@ -78,8 +79,8 @@ final class AdapterConfigWriter {
     };
   }
 
-  private static TreeSet<String> lastComponents(Iterable<String> paths) {
-    TreeSet<String> names = new TreeSet<>();
+  private static SortedSet<String> lastComponents(Iterable<String> paths) {
+    SortedSet<String> names = new TreeSet<>();
     paths.forEach(path -> names.add(path.substring(path.lastIndexOf('.') + 1)));
     return names;
   }

@@ -13,6 +13,8 @@ public final class PythonJson {
 
   private PythonJson() {}
 
+  /// The text of a value, without a final line break.
+  ///
   /// @param value nested maps with string keys, collections, strings, booleans, integers, doubles
   ///   and nulls
   /// @throws IllegalArgumentException for any other type
@@ -113,10 +115,10 @@ public final class PythonJson {
       plain = magnitude == 0 ? Double.toString(value) : plain;
       return plain.contains(".") ? plain : plain + ".0";
     }
-    String[] parts = Double.toString(value).split("E");
-    String digits =
-        parts[0].endsWith(".0") ? parts[0].substring(0, parts[0].length() - 2) : parts[0];
-    int exponent = Integer.parseInt(parts[1]);
+    String scientific = Double.toString(value);
+    int e = scientific.indexOf('E');
+    String digits = scientific.substring(0, e).replaceFirst("\\.0$", "");
+    int exponent = Integer.parseInt(scientific.substring(e + 1));
     return "%se%s%02d".formatted(digits, exponent < 0 ? "-" : "+", Math.abs(exponent));
   }
 }

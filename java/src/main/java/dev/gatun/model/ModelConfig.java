@@ -53,12 +53,16 @@ public record ModelConfig(
     return layers.size();
   }
 
+  /// One decoder layer.
+  ///
   /// @param window keys a query sees, itself included; 0 for all
   public record Layer(int window) {}
 
   /// Which projections carry a bias.
   public record Biases(boolean queryKeyValue, boolean attentionOutput, boolean mlp) {}
 
+  /// A checkpoint's `quantization_config`.
+  ///
   /// @param type bitsandbytes' name: nf4 or fp4
   /// @param skippedModules modules the checkpoint says it left in 16 bit
   public record Quantization(
