@@ -18,6 +18,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Random;
 import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
@@ -126,8 +127,7 @@ class AdapterFilesTest {
     assertThat(read.config()).isEqualTo(config);
     assertThat(read.baseModel()).isNull();
     assertThat(read.modules().keySet()).containsExactly(Q, UP);
-    assertThat(read.modules().get(UP).b().toFloats())
-        .isEqualTo(adapter.modules().get(UP).b().toFloats());
+    assertThat(update(read, UP).b().toFloats()).isEqualTo(update(adapter, UP).b().toFloats());
     try (SafeTensors file = SafeTensors.open(dir.resolve(AdapterFiles.TENSORS))) {
       assertThat(file.metadata()).isEqualTo(Map.of("format", "pt"));
       assertThat(file.names())
@@ -156,7 +156,7 @@ class AdapterFilesTest {
     writeConfig("");
     Tensor a = TinyCheckpoint.random(Shape.of(8, 20), DType.BF16, new Random(3));
     writeTensors(Map.of(".lora_A.weight", a, ".lora_B.weight", zeros(20, 8)));
-    LowRank update = AdapterFiles.read(dir).modules().get(Q);
+    LowRank update = update(AdapterFiles.read(dir), Q);
     assertThat(update.a().dtype()).isEqualTo(DType.F32);
     assertThat(update.a().toFloats()).isEqualTo(a.toFloats());
   }
@@ -271,12 +271,16 @@ class AdapterFilesTest {
         .hasMessageContaining(UP);
   }
 
+  private static LowRank update(PeftAdapter adapter, String path) {
+    return Objects.requireNonNull(adapter.modules().get(path));
+  }
+
   private void assertRefused(String message) {
     assertThatThrownBy(() -> AdapterFiles.read(dir))
         .isInstanceOf(InputException.class)
         .hasMessageContaining(dir.toString())
         .hasMessageContaining(message)
-        .satisfies(e -> assertThat(e.getMessage().lines()).hasSize(1));
+        .hasMessageNotContaining("\n");
   }
 
   private void writeConfig(String fields) throws IOException {

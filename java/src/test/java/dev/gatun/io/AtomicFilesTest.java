@@ -21,7 +21,7 @@ class AtomicFilesTest {
     AtomicFiles.writeText(file, "first");
     AtomicFiles.writeText(file, "zweité");
     assertThat(file).hasContent("zweité");
-    assertThat(namesIn(file.getParent())).containsExactly("notes.txt");
+    assertThat(namesIn(dir.resolve("new/deep"))).containsExactly("notes.txt");
   }
 
   @Test

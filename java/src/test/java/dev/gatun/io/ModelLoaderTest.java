@@ -107,7 +107,7 @@ class ModelLoaderTest {
                     .isInstanceOf(path.equals("lm_head") ? Weight.Dense.class : Weight.Nf4.class));
         Weight.Nf4 up = (Weight.Nf4) weights.linear(UP);
         assertThat(up.absmax()).isInstanceOf(Absmax.Nested.class);
-        float[] source = tiny.tensors.get(UP + ".weight").toFloats();
+        float[] source = tiny.tensor(UP + ".weight").toFloats();
         assertThat(nibblesOfFirstBlock(up)).isEqualTo(expectedNibbles(source));
       }
     }
@@ -122,7 +122,7 @@ class ModelLoaderTest {
     byte[] bytes = Files.readAllBytes(file);
     // One more space of padding moves all data off its alignment.
     byte[] shifted = new byte[bytes.length + 1];
-    int header = bytes[0] & 0xFF | (bytes[1] & 0xFF) << 8;
+    int header = (bytes[0] & 0xFF) | ((bytes[1] & 0xFF) << 8);
     System.arraycopy(bytes, 0, shifted, 0, 8 + header);
     shifted[8 + header] = ' ';
     System.arraycopy(bytes, 8 + header, shifted, 9 + header, bytes.length - 8 - header);
@@ -217,7 +217,7 @@ class ModelLoaderTest {
           .isInstanceOf(type)
           .hasMessageContaining("model.safetensors")
           .hasMessageContaining(message)
-          .satisfies(e -> assertThat(e.getMessage().lines()).hasSize(1));
+          .hasMessageNotContaining("\n");
     }
   }
 
@@ -225,13 +225,13 @@ class ModelLoaderTest {
     weights
         .tensors()
         .forEach((name, tensor) ->
-            assertThat(tensor.toFloats()).as(name).isEqualTo(tiny.tensors.get(name).toFloats()));
+            assertThat(tensor.toFloats()).as(name).isEqualTo(tiny.tensor(name).toFloats()));
     weights
         .linears()
         .forEach((path, weight) ->
             assertThat(dense(weights, path).toFloats())
                 .as(path)
-                .isEqualTo(tiny.tensors.get(path + ".weight").toFloats()));
+                .isEqualTo(tiny.tensor(path + ".weight").toFloats()));
   }
 
   private static Tensor dense(ModelWeights weights, String path) {

@@ -13,6 +13,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Random;
 
 /// A two-layer model with random weights, as a directory that tests then damage.
@@ -50,6 +51,10 @@ final class TinyCheckpoint {
       }
     }
     return tensor;
+  }
+
+  Tensor tensor(String name) {
+    return Objects.requireNonNull(tensors.get(name), name);
   }
 
   /// Writes one file and opens it.
