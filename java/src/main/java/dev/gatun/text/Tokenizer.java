@@ -120,15 +120,21 @@ public final class Tokenizer implements AutoCloseable {
   /// @throws InputException if the text holds an unpaired surrogate, which is no character
   public int[] encode(String text, boolean addSpecialTokens) {
     checkSurrogates(text);
-    return locked(() -> {
-      // Straight to the library: ids alone, without the strings and spans of every token.
+    return locked(() -> ids(text, addSpecialTokens));
+  }
+
+  /// Straight to the library: ids alone, without the strings and spans of every token.
+  private int[] ids(String text, boolean addSpecialTokens) {
+    try {
       long encoding = TokenizersLibrary.LIB.encode(tokenizer.getHandle(), text, addSpecialTokens);
       try {
         return narrow(TokenizersLibrary.LIB.getTokenIds(encoding));
       } finally {
         TokenizersLibrary.LIB.deleteEncoding(encoding);
       }
-    });
+    } catch (RuntimeException e) {
+      throw new InputException(file + " cannot tokenise a text: " + e.getMessage(), e);
+    }
   }
 
   /// Token ids and the code points that each token covers.

@@ -21,6 +21,18 @@ class SampleOrderTest {
         .containsExactlyInAnyOrder(SampleOrder.sequential(1000));
   }
 
+  /// Recorded from a TRL run with `seed` 1234, 46 rows and batches of 4.
+  @Test
+  void microBatchesAreTrls() {
+    List<int[]> first = SampleOrder.microBatches(SampleOrder.random(1234, 0, 46), 4, false);
+    assertThat(first.getFirst()).containsExactly(29, 22, 24, 36);
+    assertThat(first.get(10)).containsExactly(43, 41, 11, 10);
+    assertThat(first.getLast()).containsExactly(31, 0);
+    List<int[]> second = SampleOrder.microBatches(SampleOrder.random(1234, 1, 46), 4, false);
+    assertThat(second.getFirst()).containsExactly(9, 20, 28, 29);
+    assertThat(second.get(1)).containsExactly(27, 14, 0, 34);
+  }
+
   @Test
   void tinyDatasets() {
     assertThat(SampleOrder.random(1, 0, 0)).isEmpty();
