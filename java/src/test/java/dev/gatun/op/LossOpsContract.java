@@ -1,0 +1,176 @@
+package dev.gatun.op;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.gatun.quant.Weight;
+import dev.gatun.tensor.DType;
+import dev.gatun.tensor.Shape;
+import dev.gatun.tensor.Tensor;
+import java.util.function.Function;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/// Output head and cross-entropy on any backend.
+public abstract class LossOpsContract extends OpContract {
+  private static final float UPSTREAM = 0.125f;
+
+  @ParameterizedTest
+  @CsvSource({
+    "1, 1, 1, 2, 1, 0, 0, 8, F32", "40, 23, 17, 65, 1, 0, 0, 8, F32",
+    "70, 33, 64, 257, 0.5, 0, 0.1, 64, BF16", "30, 29, 63, 131, 2, 3, 0, 7, nf4",
+    "50, 20, 65, 300, 1.5, 2, 0.2, 1, F16", "9, 9, 8, 1030, 1, 0, 0, 100, nf4-nested"
+  })
+  void lossAndGradients(
+      int tokens,
+      int trained,
+      int h,
+      int v,
+      float scale,
+      float softcap,
+      float smoothing,
+      int chunk,
+      String format) {
+    double[] hidden = values(tokens * h, 1);
+    double[] bias = values(v, 0.5);
+    double[] matrix = values(v * h, 0.5);
+    Weight head;
+    if (format.startsWith("nf4")) {
+      Quantized quantized = quantized(matrix, v, h, format.endsWith("nested"));
+      head = quantized.weight();
+      matrix = quantized.values();
+    } else {
+      head = new Weight.Dense(tensor(DType.valueOf(format), matrix, v, h));
+    }
+    double[] weights = matrix;
+    // Spread over the batch, ascending.
+    int[] rows = IntStream.range(0, trained).map(i -> i * tokens / trained).toArray();
+    int[] labels = ints(trained, v);
+    LossOps.Config config = new LossOps.Config(scale, softcap, smoothing, chunk);
+    LossOps.Outputs outputs = outputs(trained);
+    LossOps.Gradients gradients =
+        new LossOps.Gradients(
+            output(tokens, h),
+            f32(new double[v * h], v, h),
+            f32(new double[v], v),
+            f32(new double[] {UPSTREAM}, 1));
+
+    try (TensorArena scratch = scratch(backend().loss().scratchBytes(trained, h, v, config))) {
+      backend()
+          .loss()
+          .linearCrossEntropy(
+              outputs,
+              gradients,
+              strided(hidden, tokens, h),
+              head,
+              activation(bias, v),
+              new LossOps.Targets(ints(rows), ints(labels)),
+              config,
+              scratch);
+    }
+
+    double[] picked = pick(hidden, rows, h);
+    LossOracle exact = oracle(Precision.EXACT, picked, weights, bias, labels, config);
+    LossOracle naive =
+        oracle(Precision.of(activationType()), picked, weights, bias, labels, config);
+    Function<Precision, LossOracle> at = p -> p == Precision.EXACT ? exact : naive;
+    assertClose("loss", outputs.tokenLoss(), p -> at.apply(p).tokenLoss());
+    assertClose("entropy", outputs.entropy(), p -> at.apply(p).entropy());
+    assertClose("dhidden", gradients.hidden(), p -> spread(at.apply(p).dhidden(), rows, tokens, h));
+    assertClose("dhead", gradients.head(), p -> at.apply(p).dhead());
+    assertClose("dbias", gradients.bias(), p -> at.apply(p).dbias());
+  }
+
+  private static LossOracle oracle(
+      Precision p,
+      double[] hidden,
+      double[] head,
+      double[] bias,
+      int[] labels,
+      LossOps.Config config) {
+    return LossOracle.of(p, hidden, head, bias, labels, config, UPSTREAM);
+  }
+
+  private LossOps.Outputs outputs(int trained) {
+    return new LossOps.Outputs(
+        spoiled(DType.F32, trained),
+        arena().allocate(DType.I32, Shape.of(trained)),
+        spoiled(DType.F32, trained));
+  }
+
+  private static double[] pick(double[] x, int[] rows, int width) {
+    double[] picked = new double[rows.length * width];
+    for (int i = 0; i < rows.length; i++) {
+      System.arraycopy(x, rows[i] * width, picked, i * width, width);
+    }
+    return picked;
+  }
+
+  private static double[] spread(double[] x, int[] rows, int tokens, int width) {
+    double[] all = new double[tokens * width];
+    for (int i = 0; i < rows.length; i++) {
+      System.arraycopy(x, i * width, all, rows[i] * width, width);
+    }
+    return all;
+  }
+
+  @Test
+  void frozenHeadsAndEvaluation() {
+    double[] hidden = values(6 * 5, 1);
+    double[] head = values(9 * 5, 1);
+    int[] labels = ints(6, 9);
+    Tensor states = activation(hidden, 6, 5);
+    Weight weight = new Weight.Dense(activation(head, 9, 5));
+    LossOps.Targets targets =
+        new LossOps.Targets(ints(IntStream.range(0, 6).toArray()), ints(labels));
+    LossOps.Outputs evaluated = outputs(6);
+    LossOps.Outputs trained = new LossOps.Outputs(spoiled(DType.F32, 6), null, null);
+    LossOps.Gradients gradients =
+        new LossOps.Gradients(output(6, 5), null, null, f32(new double[] {UPSTREAM}, 1));
+    LossOps.Config config = LossOps.Config.plain(4);
+
+    try (TensorArena scratch = scratch(backend().loss().scratchBytes(6, 5, 9, config))) {
+      LossOps ops = backend().loss();
+      ops.linearCrossEntropy(evaluated, null, states, weight, null, targets, config, scratch);
+      ops.linearCrossEntropy(trained, gradients, states, weight, null, targets, config, scratch);
+    }
+
+    double[] none = new double[9];
+    assertSame("loss with and without gradients", trained.tokenLoss(), evaluated.tokenLoss());
+    assertClose(
+        "dhidden",
+        gradients.hidden(),
+        p -> oracle(p, hidden, head, none, labels, config).dhidden());
+    double[] z = Oracle.matmul(Precision.EXACT, hidden, false, head, true, 6, 9, 5);
+    int[] correct =
+        IntStream.range(0, 6)
+            .map(t ->
+                IntStream.range(0, 9).allMatch(j -> z[t * 9 + j] <= z[t * 9 + labels[t]]) ? 1 : 0)
+            .toArray();
+    assertThat(downloadInts(evaluated.correct())).containsExactly(correct);
+  }
+
+  @Test
+  void withoutTargetsTheGradientIsZero() {
+    LossOps.Gradients gradients =
+        new LossOps.Gradients(output(4, 3), null, null, f32(new double[] {UPSTREAM}, 1));
+    LossOps.Config config = LossOps.Config.plain(4);
+
+    try (TensorArena scratch = scratch(backend().loss().scratchBytes(0, 3, 7, config))) {
+      backend()
+          .loss()
+          .linearCrossEntropy(
+              new LossOps.Outputs(arena().allocate(DType.F32, Shape.of(0)), null, null),
+              gradients,
+              activation(values(12, 1), 4, 3),
+              new Weight.Dense(activation(values(21, 1), 7, 3)),
+              null,
+              new LossOps.Targets(ints(new int[0]), ints(new int[0])),
+              config,
+              scratch);
+    }
+
+    assertThat(download(gradients.hidden())).containsOnly(0.0);
+  }
+}
