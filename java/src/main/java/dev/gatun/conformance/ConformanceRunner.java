@@ -48,7 +48,8 @@ public final class ConformanceRunner {
         new CePart(),
         new OptimPart(),
         new ModelsPart(),
-        new LoraPart());
+        new LoraPart(),
+        new CurvesPart());
   }
 
   /// The parts that `names` choose; all of them for no name. `sft` chooses `sft/tokenise` too.

@@ -56,6 +56,26 @@ public record Tensor(Storage storage, long byteOffset, DType dtype, Shape shape,
     return tensor;
   }
 
+  /// A host tensor of a floating type over `values` rounded to it, kept alive by the garbage
+  /// collector.
+  public static Tensor ofRounded(DType dtype, Shape shape, float... values) {
+    if (shape.count() != values.length || !dtype.isFloating()) {
+      throw new IllegalArgumentException(values.length + " values for " + dtype + " " + shape);
+    }
+    Tensor tensor = allocate(Arena.ofAuto(), dtype, shape);
+    MemorySegment memory = tensor.segment();
+    for (int i = 0; i < values.length; i++) {
+      switch (dtype) {
+        case F64 -> memory.setAtIndex(ValueLayout.JAVA_DOUBLE, i, values[i]);
+        case BF16 -> memory.setAtIndex(ValueLayout.JAVA_SHORT, i, Bf16.of(values[i]));
+        case F16 -> memory.setAtIndex(ValueLayout.JAVA_SHORT, i, Float.floatToFloat16(values[i]));
+        case F32, I64, I32, I16, I8, U8, BOOL ->
+            memory.setAtIndex(ValueLayout.JAVA_FLOAT, i, values[i]);
+      }
+    }
+    return tensor;
+  }
+
   /// A host tensor over a copy of `values`, kept alive by the garbage collector.
   public static Tensor ofInts(Shape shape, int... values) {
     if (shape.count() != values.length) {

@@ -3,8 +3,9 @@ package dev.gatun.train;
 import dev.gatun.data.OverlongPolicy;
 import dev.gatun.data.PackingStrategy;
 import dev.gatun.model.LoraConfig;
+import dev.gatun.optim.Schedules;
 import dev.gatun.train.SftConfig.Interval;
-import dev.gatun.train.SftConfig.Optimizer;
+import dev.gatun.train.SftConfig.OptimizerName;
 import dev.gatun.train.SftConfig.SamplingStrategy;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -16,19 +17,6 @@ import org.jspecify.annotations.Nullable;
 
 /// Every key that changes a run, in the order of the resolved configuration.
 final class ConfigKeys {
-  /// Schedules, under Hugging Face's names.
-  static final List<String> SCHEDULES =
-      List.of(
-          "linear",
-          "cosine",
-          "cosine_with_restarts",
-          "polynomial",
-          "constant",
-          "constant_with_warmup",
-          "inverse_sqrt",
-          "cosine_with_min_lr",
-          "warmup_stable_decay");
-
   static final List<ConfigKey<?>> ALL = new ConfigKeys().build();
 
   private final List<ConfigKey<?>> keys = new ArrayList<>();
@@ -152,7 +140,7 @@ final class ConfigKeys {
         c -> c.optimization().learningRate());
     key(
         "lr_scheduler_type",
-        ConfigType.choice(SCHEDULES),
+        ConfigType.choice(Schedules.NAMES),
         SftConfigBuilder::lrSchedulerType,
         c -> c.optimization().lrSchedulerType());
     nullable(
@@ -167,7 +155,7 @@ final class ConfigKeys {
         c -> c.optimization().warmupSteps());
     key(
         "optim",
-        ConfigType.oneOf(Optimizer.class),
+        ConfigType.oneOf(OptimizerName.class),
         SftConfigBuilder::optim,
         c -> c.optimization().optim());
     key("momentum", fraction, SftConfigBuilder::momentum, c -> c.optimization().momentum());

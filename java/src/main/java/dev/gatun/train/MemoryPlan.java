@@ -7,7 +7,7 @@ import java.util.Locale;
 /// Every byte a run will reserve, known before anything is allocated.
 ///
 /// @param lines what for, and how much
-/// @param budgetBytes what may be reserved in all
+/// @param budgetBytes what may be reserved in all; `Long.MAX_VALUE` if that is not known
 public record MemoryPlan(List<Line> lines, long budgetBytes) {
   public MemoryPlan {
     lines = List.copyOf(lines);
@@ -40,13 +40,9 @@ public record MemoryPlan(List<Line> lines, long budgetBytes) {
           String.format(
               Locale.ROOT, "  %-12s %12s  %s%n", line.arena(), size(line.bytes()), line.holds()));
     }
+    String limit = budgetBytes == Long.MAX_VALUE ? "" : "of " + size(budgetBytes);
     return text.append(
-            String.format(
-                Locale.ROOT,
-                "  %-12s %12s  of %s%n",
-                "total",
-                size(totalBytes()),
-                size(budgetBytes)))
+            String.format(Locale.ROOT, "  %-12s %12s  %s%n", "total", size(totalBytes()), limit))
         .toString();
   }
 

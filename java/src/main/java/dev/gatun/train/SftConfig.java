@@ -4,8 +4,10 @@ import dev.gatun.data.OverlongPolicy;
 import dev.gatun.data.PackingStrategy;
 import dev.gatun.model.LoraConfig;
 import java.nio.file.Path;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /// Everything a fine-tuning run is told: TRL's `SFTConfig`, the part of Hugging Face's
@@ -92,7 +94,7 @@ public record SftConfig(
       String lrSchedulerType,
       Map<String, Object> lrSchedulerKwargs,
       double warmupSteps,
-      Optimizer optim,
+      OptimizerName optim,
       double momentum,
       double weightDecay,
       double adamBeta1,
@@ -100,7 +102,7 @@ public record SftConfig(
       double adamEpsilon,
       double maxGradNorm) {
     public Optimization {
-      lrSchedulerKwargs = Map.copyOf(lrSchedulerKwargs);
+      lrSchedulerKwargs = Collections.unmodifiableMap(new TreeMap<>(lrSchedulerKwargs));
     }
   }
 
@@ -148,7 +150,7 @@ public record SftConfig(
       @Nullable Integer saveTotalLimit) {}
 
   /// Optimisers, under Hugging Face's names.
-  public enum Optimizer {
+  public enum OptimizerName {
     ADAMW_TORCH,
     ADAMW_TORCH_FUSED,
     SGD

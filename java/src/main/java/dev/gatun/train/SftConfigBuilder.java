@@ -13,7 +13,7 @@ import dev.gatun.train.SftConfig.Interval;
 import dev.gatun.train.SftConfig.Loop;
 import dev.gatun.train.SftConfig.Model;
 import dev.gatun.train.SftConfig.Optimization;
-import dev.gatun.train.SftConfig.Optimizer;
+import dev.gatun.train.SftConfig.OptimizerName;
 import dev.gatun.train.SftConfig.Output;
 import dev.gatun.train.SftConfig.SamplingStrategy;
 import java.nio.file.Path;
@@ -45,7 +45,7 @@ public final class SftConfigBuilder {
   private String lrSchedulerType = "linear";
   private Map<String, Object> lrSchedulerKwargs = Map.of();
   private double warmupSteps = 0;
-  private Optimizer optim = Optimizer.ADAMW_TORCH_FUSED;
+  private OptimizerName optim = OptimizerName.ADAMW_TORCH_FUSED;
   private double momentum = 0;
   private double weightDecay = 0;
   private double adamBeta1 = 0.9;
@@ -199,7 +199,7 @@ public final class SftConfigBuilder {
     return this;
   }
 
-  public SftConfigBuilder optim(Optimizer value) {
+  public SftConfigBuilder optim(OptimizerName value) {
     optim = value;
     return this;
   }

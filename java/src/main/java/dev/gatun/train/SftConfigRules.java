@@ -3,7 +3,7 @@ package dev.gatun.train;
 import dev.gatun.InputException;
 import dev.gatun.data.PackingStrategy;
 import dev.gatun.train.SftConfig.Interval;
-import dev.gatun.train.SftConfig.Optimizer;
+import dev.gatun.train.SftConfig.OptimizerName;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -27,7 +27,7 @@ final class SftConfigRules {
         !data.paddingFree() || !data.packing() || data.packingStrategy() != PackingStrategy.WRAPPED,
         "padding_free needs packing_strategy bfd or bfd_split, not wrapped");
     require(
-        config.optimization().momentum() == 0 || config.optimization().optim() == Optimizer.SGD,
+        config.optimization().momentum() == 0 || config.optimization().optim() == OptimizerName.SGD,
         "momentum is for optim sgd; remove it");
     require(
         config.evaluation().evalStrategy() == Interval.NO || !data.evalDatasetPath().isEmpty(),

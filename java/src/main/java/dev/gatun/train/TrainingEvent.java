@@ -34,9 +34,11 @@ public sealed interface TrainingEvent {
   /// @param learningRate what this update used
   /// @param targets trained tokens of this update
   /// @param tokens tokens of this update
+  /// @param microBatches forward passes of this update
   /// @param tokensSeen tokens of all updates so far
-  /// @param meanTokenAccuracy share of targets that had the largest logit
-  /// @param entropy mean entropy of the predictions, in nats
+  /// @param meanTokenAccuracy share of targets that had the largest logit, the mean over
+  ///   micro-batches
+  /// @param entropy mean entropy of the predictions in nats, the mean over micro-batches
   /// @param elapsed since the first update began, evaluations and saves included
   /// @param duration of this update
   record StepFinished(
@@ -46,6 +48,7 @@ public sealed interface TrainingEvent {
       double loss,
       double gradientNorm,
       double learningRate,
+      int microBatches,
       long targets,
       long tokens,
       long tokensSeen,

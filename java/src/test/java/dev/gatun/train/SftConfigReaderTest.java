@@ -9,7 +9,7 @@ import dev.gatun.data.PackingStrategy;
 import dev.gatun.model.LoraConfig.Initialization;
 import dev.gatun.model.LoraConfig.Modules;
 import dev.gatun.train.SftConfig.Interval;
-import dev.gatun.train.SftConfig.Optimizer;
+import dev.gatun.train.SftConfig.OptimizerName;
 import dev.gatun.train.SftConfig.SamplingStrategy;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -52,7 +52,7 @@ class SftConfigReaderTest {
                 "linear",
                 Map.of(),
                 0,
-                Optimizer.ADAMW_TORCH_FUSED,
+                OptimizerName.ADAMW_TORCH_FUSED,
                 0,
                 0,
                 0.9,
@@ -120,7 +120,7 @@ class SftConfigReaderTest {
 
     assertThat(config.optimization().learningRate()).isEqualTo(2e-4);
     assertThat(config.optimization().lrSchedulerKwargs()).containsEntry("min_lr_rate", 0.1);
-    assertThat(config.optimization().optim()).isEqualTo(Optimizer.SGD);
+    assertThat(config.optimization().optim()).isEqualTo(OptimizerName.SGD);
     assertThat(config.loop().maxSteps()).isNull();
     assertThat(config.loop().orderSeed()).isEqualTo(4294967295L);
     assertThat(config.data().maxLength()).isNull();

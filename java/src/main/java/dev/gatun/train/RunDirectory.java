@@ -1,0 +1,164 @@
+package dev.gatun.train;
+
+import dev.gatun.FailureException;
+import dev.gatun.InputException;
+import dev.gatun.io.AtomicFiles;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.ArrayDeque;
+import java.util.Comparator;
+import java.util.Deque;
+import java.util.List;
+import java.util.function.Consumer;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+
+/// The output directory of a run. It appears with the first file in it; a directory that already
+/// holds something is refused, or with `overwrite_output_dir` its files of the same names are
+/// replaced and no others touched.
+final class RunDirectory {
+  private static final List<String> TOKENIZER_FILES =
+      List.of(
+          "tokenizer.json",
+          "tokenizer_config.json",
+          "special_tokens_map.json",
+          "added_tokens.json",
+          "vocab.json",
+          "merges.txt",
+          "tokenizer.model",
+          "chat_template.jinja");
+
+  private final Path path;
+  private final @Nullable Integer checkpointLimit;
+  private final Deque<Path> checkpoints = new ArrayDeque<>();
+
+  private RunDirectory(Path path, @Nullable Integer checkpointLimit) {
+    this.path = path;
+    this.checkpointLimit = checkpointLimit;
+  }
+
+  /// Checks that the run may write there, before any work is done.
+  ///
+  /// @throws InputException if something is in the way
+  static RunDirectory claim(SftConfig.Output output) {
+    Path path = output.outputDir();
+    if (Files.exists(path) && !Files.isDirectory(path)) {
+      throw new InputException("output_dir %s is a file; name a directory".formatted(path));
+    }
+    if (!output.overwriteOutputDir() && Files.isDirectory(path) && !isEmpty(path)) {
+      throw new InputException(
+          "output_dir %s is not empty; name another, or set overwrite_output_dir: true"
+              .formatted(path));
+    }
+    Path existing = nearestExisting(path);
+    if (!Files.isDirectory(existing) || !Files.isWritable(existing)) {
+      throw new InputException(
+          "output_dir %s cannot be written: %s is %s"
+              .formatted(
+                  path,
+                  existing,
+                  Files.isDirectory(existing) ? "not writable" : "not a directory"));
+    }
+    return new RunDirectory(path, output.saveTotalLimit());
+  }
+
+  private static boolean isEmpty(Path directory) {
+    try (Stream<Path> entries = Files.list(directory)) {
+      return entries.findAny().isEmpty();
+    } catch (IOException e) {
+      throw new InputException("output_dir %s cannot be read".formatted(directory), e);
+    }
+  }
+
+  private static Path nearestExisting(Path path) {
+    Path candidate = path.toAbsolutePath();
+    while (!Files.exists(candidate) && candidate.getParent() != null) {
+      candidate = candidate.getParent();
+    }
+    return candidate;
+  }
+
+  Path path() {
+    return path;
+  }
+
+  Path file(String name) {
+    return path.resolve(name);
+  }
+
+  /// Writes `checkpoint-<step>`, which appears complete or not at all.
+  ///
+  /// @param content writes the files into the directory it is given
+  Path checkpoint(int step, Consumer<Path> content) {
+    Path target = path.resolve("checkpoint-" + step);
+    if (Files.exists(target)) {
+      // Only with overwrite_output_dir: file by file, to leave what else is there alone.
+      content.accept(target);
+    } else {
+      Path unfinished = path.resolve(".checkpoint-" + step + ".tmp");
+      try {
+        content.accept(unfinished);
+        Files.move(unfinished, target, StandardCopyOption.ATOMIC_MOVE);
+        rotate(target);
+      } catch (IOException e) {
+        throw new FailureException(
+            "%s cannot be written: %s; check the free disk space".formatted(target, e.getMessage()),
+            e);
+      } finally {
+        delete(unfinished);
+      }
+    }
+    return target;
+  }
+
+  private void rotate(Path newest) {
+    checkpoints.addLast(newest);
+    while (checkpointLimit != null && checkpoints.size() > checkpointLimit) {
+      delete(checkpoints.removeFirst());
+    }
+  }
+
+  private static void delete(Path directory) {
+    if (!Files.isDirectory(directory)) {
+      return;
+    }
+    try (Stream<Path> entries = Files.walk(directory)) {
+      for (Path entry : entries.sorted(Comparator.reverseOrder()).toList()) {
+        Files.delete(entry);
+      }
+    } catch (IOException e) {
+      throw new FailureException("%s cannot be removed".formatted(directory), e);
+    }
+  }
+
+  /// Copies the tokenizer beside the weights, so that the directory can be served.
+  static void copyTokenizer(Path tokenizer, Path target) {
+    Path source = Files.isDirectory(tokenizer) ? tokenizer : tokenizer.toAbsolutePath().getParent();
+    for (String name : TOKENIZER_FILES) {
+      if (source != null && Files.isRegularFile(source.resolve(name))) {
+        copy(source.resolve(name), target.resolve(name));
+      }
+    }
+  }
+
+  /// Copies one file.
+  static void copy(Path source, Path target) {
+    byte[] bytes;
+    try {
+      bytes = Files.readAllBytes(source);
+    } catch (IOException e) {
+      throw new InputException("%s cannot be read".formatted(source), e);
+    }
+    AtomicFiles.write(
+        target,
+        channel -> {
+          ByteBuffer buffer = ByteBuffer.wrap(bytes);
+          while (buffer.hasRemaining()) {
+            channel.write(buffer);
+          }
+        });
+  }
+}

@@ -1,0 +1,188 @@
+package dev.gatun.train;
+
+import dev.gatun.data.PreparedDataset;
+import dev.gatun.io.AtomicFiles;
+import dev.gatun.train.SftConfig.Interval;
+import dev.gatun.train.TrainingEvent.Evaluated;
+import dev.gatun.train.TrainingEvent.Finished;
+import dev.gatun.train.TrainingEvent.Notice;
+import dev.gatun.train.TrainingEvent.Saved;
+import dev.gatun.train.TrainingEvent.Started;
+import dev.gatun.train.TrainingEvent.StepFinished;
+import dev.gatun.train.TrainingSession.UpdateFigures;
+import dev.gatun.train.UpdateOrder.Update;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/// Keeps count of a run: knows what is due, tells the listeners, writes the files.
+final class RunJournal {
+  private final SftConfig config;
+  private final TrainingSession session;
+  private final TrainingInputs inputs;
+  private final RunDirectory directory;
+  private final ModelFiles model;
+  private final TrainerState state;
+  private final List<TrainingListener> listeners;
+  private final TrainingEvent.Schedule schedule;
+  private final int evalSteps;
+  private final int saveSteps;
+  private final long startedAt = System.nanoTime();
+  private long updateStartedAt = startedAt;
+  private long rowsSeen;
+  private @Nullable Update last;
+  private @Nullable EvaluationResult lastEvaluation;
+  private int evaluatedAt = -1;
+
+  RunJournal(
+      SftConfig config,
+      TrainingSession session,
+      TrainingInputs inputs,
+      RunDirectory directory,
+      List<TrainingListener> listeners) {
+    this.config = config;
+    this.session = session;
+    this.inputs = inputs;
+    this.directory = directory;
+    model = new ModelFiles(config, inputs.training(), session.model());
+    UpdateOrder order = session.order();
+    schedule = new TrainingEvent.Schedule(order.updates(), order.updatesPerEpoch(), order.epochs());
+    state = new TrainerState(config, schedule, session.decoderParameters());
+    Double everyEval = config.evaluation().evalSteps();
+    evalSteps =
+        Steps.every(
+            everyEval == null ? config.evaluation().loggingSteps() : everyEval, order.updates());
+    saveSteps = Steps.every(config.output().saveSteps(), order.updates());
+    this.listeners = new ArrayList<>(listeners);
+    this.listeners.add(new MetricsFile(directory.file("metrics.jsonl")));
+  }
+
+  /// Tells what was read and planned.
+  void start() {
+    PreparedDataset evaluation = inputs.evaluation();
+    inputs.rows().report().notices().forEach(notice -> tell(new Notice(notice)));
+    int longest = TrainingInputs.longest(inputs.rows());
+    int positions = session.model().config().maxPositions();
+    if (longest > positions) {
+      tell(
+          new Notice(
+              "the longest sequence has %d tokens, the model is made for %d (max_position_embeddings)"
+                  .formatted(longest, positions)));
+    }
+    tell(
+        new Started(
+            schedule,
+            session.memoryPlan(),
+            session.model().parameters().count(),
+            inputs.rows().report(),
+            evaluation == null ? null : evaluation.report()));
+    updateStartedAt = System.nanoTime();
+  }
+
+  /// Counts an update.
+  void updated(Update update, UpdateFigures figures) {
+    long now = System.nanoTime();
+    StepFinished event =
+        new StepFinished(
+            update.step(),
+            schedule.updates(),
+            update.epoch(),
+            figures.loss(),
+            figures.gradientNorm(),
+            figures.learningRate(),
+            figures.microBatches(),
+            figures.targets(),
+            figures.tokens(),
+            figures.tokensSeen(),
+            figures.meanTokenAccuracy(),
+            figures.entropy(),
+            Duration.ofNanos(now - startedAt),
+            Duration.ofNanos(now - updateStartedAt));
+    last = update;
+    rowsSeen += update.microBatches().stream().mapToLong(rows -> rows.length).sum();
+    state.on(event);
+    tell(event);
+    updateStartedAt = System.nanoTime();
+  }
+
+  /// Records an evaluation of the parameters as they are.
+  void evaluated(EvaluationResult result) {
+    Evaluated event = new Evaluated(step(), last == null ? 0 : last.epoch(), result);
+    evaluatedAt = step();
+    lastEvaluation = result;
+    state.on(event);
+    tell(event);
+    updateStartedAt = System.nanoTime();
+  }
+
+  boolean evaluationIsDue() {
+    return last != null && Steps.due(config.evaluation().evalStrategy(), evalSteps, last);
+  }
+
+  /// The end of a complete run is evaluated if there is data for it.
+  boolean finalEvaluationIsDue() {
+    return inputs.evaluation() != null && isComplete() && evaluatedAt != step();
+  }
+
+  /// The last update is saved by [#finish].
+  boolean saveIsDue() {
+    Interval strategy = config.output().saveStrategy();
+    return last != null && !isComplete() && Steps.due(strategy, saveSteps, last);
+  }
+
+  void saveCheckpoint() {
+    tell(new Saved(step(), directory.checkpoint(step(), this::writeAll)));
+    updateStartedAt = System.nanoTime();
+  }
+
+  /// Saves the end of the run.
+  TrainingResult finish() {
+    Duration elapsed = Duration.ofNanos(System.nanoTime() - startedAt);
+    state.finish(elapsed, rowsSeen);
+    writeAll(directory.path());
+    AtomicFiles.writeText(directory.file("config.yaml"), SftConfigWriter.toYaml(config));
+    tell(new Saved(step(), directory.path()));
+    tell(new Finished(step(), !isComplete(), state.meanLoss(), elapsed, directory.path()));
+    return new TrainingResult(
+        step(),
+        !isComplete(),
+        state.meanLoss(),
+        evaluatedAt == step() ? lastEvaluation : null,
+        directory.path());
+  }
+
+  /// Saves the parameters of the update before one that failed, unless that one already spoilt
+  /// them.
+  ///
+  /// @return what became of it, for the message
+  String saveLastGood() {
+    String spoilt = model.firstNonFinite();
+    if (spoilt != null) {
+      return "parameter %s is not finite either, so only earlier checkpoints are good"
+          .formatted(spoilt);
+    }
+    writeAll(directory.path());
+    tell(new Saved(step(), directory.path()));
+    return "the state after update %d is in %s".formatted(step(), directory.path());
+  }
+
+  private void writeAll(Path target) {
+    model.write(target);
+    RunDirectory.copyTokenizer(config.model().tokenizer(), target);
+    AtomicFiles.writeText(target.resolve("trainer_state.json"), state.toJson());
+  }
+
+  private int step() {
+    return last == null ? 0 : last.step();
+  }
+
+  private boolean isComplete() {
+    return step() == schedule.updates();
+  }
+
+  private void tell(TrainingEvent event) {
+    listeners.forEach(listener -> listener.on(event));
+  }
+}

@@ -1,0 +1,79 @@
+package dev.gatun.train;
+
+import dev.gatun.io.ModelLoader;
+import dev.gatun.io.WeightFormat;
+import dev.gatun.model.ModelConfig;
+import dev.gatun.model.ModelWeights;
+import dev.gatun.nn.CausalLm;
+import dev.gatun.nn.Limits;
+import dev.gatun.nn.MemoryNeed;
+import dev.gatun.nn.PlannedWeights;
+import dev.gatun.op.Backend;
+import dev.gatun.op.TensorArena;
+import dev.gatun.optim.GradientNorm;
+import dev.gatun.quant.Nf4Codec;
+import dev.gatun.tensor.DType;
+import java.util.List;
+
+/// The bytes of every arena of a run.
+///
+/// @param weightBytes what is copied or converted; weights used where the checkpoint is mapped take
+///   none
+/// @param batchBytes one micro-batch and its outputs
+record RunMemory(MemoryPlan plan, long weightBytes, long batchBytes) {
+
+  static RunMemory plan(TrainingInputs inputs, Backend backend, SftConfig config) {
+    ModelConfig modelConfig = inputs.checkpoint().config();
+    Limits limits = inputs.limits(config);
+    long weightBytes = ModelLoader.plannedBytes(inputs.checkpoint(), backend, inputs.format());
+    MemoryNeed need =
+        CausalLm.memoryNeed(
+            backend,
+            modelConfig,
+            planned(modelConfig, inputs.format()),
+            inputs.training(),
+            limits,
+            TrainingRecipe.options(config.loop()));
+    long flatCount = flatCount(backend, need);
+    long optimizerBytes =
+        TrainingRecipe.optimizerBytes(config.optimization(), flatCount)
+            + GradientNorm.byteSize(backend, flatCount);
+    long batchBytes = need.inputBytes() + TensorArena.sizeOf(DType.F32, 1);
+    MemoryPlan plan =
+        new MemoryPlan(
+            List.of(
+                new MemoryPlan.Line("weights", "base model, copied or quantised", weightBytes),
+                new MemoryPlan.Line(
+                    "parameters", "trained: masters, gradients, copies", need.parameterBytes()),
+                new MemoryPlan.Line("optimizer", "state and gradient norm", optimizerBytes),
+                new MemoryPlan.Line(
+                    "activations",
+                    "%,d tokens a batch".formatted(limits.tokens()),
+                    need.activationBytes()),
+                new MemoryPlan.Line("tables", "rotary tables", need.tableBytes()),
+                new MemoryPlan.Line("batch", "one micro-batch", batchBytes)),
+            backend.memoryBytes());
+    return new RunMemory(plan, weightBytes, batchBytes);
+  }
+
+  /// The weights by shape and format alone.
+  private static ModelWeights planned(ModelConfig config, WeightFormat format) {
+    ModelConfig.Quantization stored = config.quantization();
+    if (stored != null) {
+      return PlannedWeights.nf4(config, config.dtype(), Nf4Codec.BLOCK, stored.nested());
+    }
+    return switch (format) {
+      case WeightFormat.AsStored() -> PlannedWeights.dense(config, config.dtype());
+      case WeightFormat.Nf4(int blockSize, boolean nested) ->
+          PlannedWeights.nf4(config, config.dtype(), blockSize, nested);
+    };
+  }
+
+  /// Elements of the parameters' flat buffers: masters, gradients and, unless activations are F32,
+  /// compute copies.
+  private static long flatCount(Backend backend, MemoryNeed need) {
+    DType type = backend.activationType();
+    int copies = type == DType.F32 ? 0 : type.bytes();
+    return need.parameterBytes() / (2L * DType.F32.bytes() + copies);
+  }
+}

@@ -1,0 +1,165 @@
+package dev.gatun.train;
+
+import dev.gatun.io.PythonJson;
+import dev.gatun.train.TrainingEvent.Evaluated;
+import dev.gatun.train.TrainingEvent.StepFinished;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
+
+/// Collects what transformers writes into `trainer_state.json`: `log_history` with the means over
+/// the updates since the last log, evaluations, and the summary at the end.
+final class TrainerState {
+  private final SftConfig config;
+  private final TrainingEvent.Schedule schedule;
+  private final long parameters;
+  private final List<Map<String, Object>> history = new ArrayList<>();
+  private final Means means = new Means();
+  private final int loggingSteps;
+  private int step;
+  private double epoch;
+  private double lossSum;
+  private long tokensSeen;
+
+  /// @param parameters of the whole model, embeddings left out, for the estimate of operations
+  TrainerState(SftConfig config, TrainingEvent.Schedule schedule, long parameters) {
+    this.config = config;
+    this.schedule = schedule;
+    this.parameters = parameters;
+    loggingSteps = Steps.every(config.evaluation().loggingSteps(), schedule.updates());
+  }
+
+  /// Sums since the last log.
+  private static final class Means {
+    private double loss;
+    private double accuracy;
+    private double entropy;
+    private int updates;
+    private int microBatches;
+  }
+
+  void on(StepFinished finished) {
+    step = finished.step();
+    epoch = finished.epoch();
+    lossSum += finished.loss();
+    tokensSeen = finished.tokensSeen();
+    means.loss += finished.loss();
+    means.accuracy += finished.meanTokenAccuracy() * finished.microBatches();
+    means.entropy += finished.entropy() * finished.microBatches();
+    means.updates++;
+    means.microBatches += finished.microBatches();
+    if (step % loggingSteps == 0 || step == 1 && config.evaluation().loggingFirstStep()) {
+      log(finished);
+    }
+  }
+
+  private void log(StepFinished finished) {
+    Map<String, Object> entry = new TreeMap<>();
+    entry.put("entropy", means.entropy / means.microBatches);
+    entry.put("epoch", epoch);
+    entry.put("grad_norm", finished.gradientNorm());
+    entry.put("learning_rate", finished.learningRate());
+    entry.put("loss", means.loss / means.updates);
+    entry.put("mean_token_accuracy", means.accuracy / means.microBatches);
+    entry.put("num_tokens", (double) tokensSeen);
+    entry.put("step", step);
+    history.add(entry);
+    means.loss = 0;
+    means.accuracy = 0;
+    means.entropy = 0;
+    means.updates = 0;
+    means.microBatches = 0;
+  }
+
+  void on(Evaluated evaluated) {
+    EvaluationResult result = evaluated.result();
+    double seconds = seconds(result.duration());
+    Map<String, Object> entry = new TreeMap<>();
+    entry.put("epoch", evaluated.epoch());
+    entry.put("eval_entropy", result.entropy());
+    entry.put("eval_loss", result.rowWeightedLoss());
+    entry.put("eval_mean_token_accuracy", result.meanTokenAccuracy());
+    entry.put("eval_num_tokens", (double) tokensSeen);
+    entry.put("eval_runtime", seconds);
+    entry.put("eval_samples_per_second", result.rows() / seconds);
+    entry.put("step", evaluated.step());
+    entry.put("eval_token_loss", result.loss());
+    history.add(entry);
+  }
+
+  /// Adds the summary of a run that is over.
+  void finish(Duration elapsed, long rowsSeen) {
+    double seconds = seconds(elapsed);
+    Map<String, Object> entry = new TreeMap<>();
+    entry.put("epoch", epoch);
+    entry.put("step", step);
+    entry.put("total_flos", operations());
+    entry.put("train_loss", meanLoss());
+    entry.put("train_runtime", seconds);
+    entry.put("train_samples_per_second", rowsSeen / seconds);
+    entry.put("train_steps_per_second", step / seconds);
+    history.add(entry);
+  }
+
+  /// Mean of the losses of all updates.
+  double meanLoss() {
+    return step == 0 ? 0 : lossSum / step;
+  }
+
+  private double operations() {
+    return 6.0 * tokensSeen * parameters;
+  }
+
+  private static double seconds(Duration duration) {
+    return Math.max(1e-9, duration.toNanos() * 1e-9);
+  }
+
+  /// The file's content, in the layout and order of transformers.
+  String toJson() {
+    Map<String, @Nullable Object> state = new LinkedHashMap<>();
+    state.put("best_global_step", null);
+    state.put("best_metric", null);
+    state.put("best_model_checkpoint", null);
+    state.put("epoch", epoch);
+    state.put("eval_steps", evalSteps());
+    state.put("global_step", step);
+    state.put("is_hyper_param_search", false);
+    state.put("is_local_process_zero", true);
+    state.put("is_world_process_zero", true);
+    state.put("log_history", history);
+    state.put("logging_steps", loggingSteps);
+    state.put("max_steps", schedule.updates());
+    state.put("num_input_tokens_seen", 0);
+    state.put("num_train_epochs", schedule.epochs());
+    state.put("save_steps", Steps.every(config.output().saveSteps(), schedule.updates()));
+    state.put("stateful_callbacks", Map.of("TrainerControl", control()));
+    state.put("total_flos", operations());
+    state.put("train_batch_size", config.loop().perDeviceTrainBatchSize());
+    state.put("trial_name", null);
+    state.put("trial_params", null);
+    return PythonJson.format(state) + "\n";
+  }
+
+  private int evalSteps() {
+    Double evalSteps = config.evaluation().evalSteps();
+    return Steps.every(
+        evalSteps == null ? config.evaluation().loggingSteps() : evalSteps, schedule.updates());
+  }
+
+  private Map<String, Object> control() {
+    Map<String, Object> flags = new LinkedHashMap<>();
+    flags.put("should_epoch_stop", false);
+    flags.put("should_evaluate", false);
+    flags.put("should_log", false);
+    flags.put("should_save", true);
+    flags.put("should_training_stop", step >= schedule.updates());
+    Map<String, Object> control = new LinkedHashMap<>();
+    control.put("args", flags);
+    control.put("attributes", Map.of());
+    return control;
+  }
+}

@@ -1,0 +1,71 @@
+package dev.gatun.train;
+
+import dev.gatun.data.PreparedDataset;
+import dev.gatun.io.Checkpoint;
+import dev.gatun.io.WeightFormat;
+import dev.gatun.nn.Limits;
+import dev.gatun.nn.Training;
+import java.util.Arrays;
+import java.util.function.IntUnaryOperator;
+import org.jspecify.annotations.Nullable;
+
+/// What a [TrainingSession] works on. Owned by the caller, who keeps it open as long as the
+/// session.
+///
+/// @param format what the weights become when they are read
+/// @param training what is trained, with its starting values
+/// @param evaluation null for none
+public record TrainingInputs(
+    Checkpoint checkpoint,
+    WeightFormat format,
+    Training training,
+    PreparedDataset rows,
+    @Nullable PreparedDataset evaluation) {
+
+  /// Limits that every batch of a run keeps, in whatever order the rows come.
+  Limits limits(SftConfig config) {
+    Limits limits = limits(rows, config.loop().perDeviceTrainBatchSize());
+    if (evaluation == null) {
+      return limits;
+    }
+    Limits other = limits(evaluation, config.evaluation().perDeviceEvalBatchSize());
+    return new Limits(
+        Math.max(limits.tokens(), other.tokens()),
+        Math.max(limits.sequences(), other.sequences()),
+        Math.max(limits.trainedRows(), other.trainedRows()),
+        Math.max(limits.longestSequence(), other.longestSequence()),
+        0,
+        0);
+  }
+
+  private static Limits limits(PreparedDataset dataset, int batch) {
+    return new Limits(
+        sumOfLargest(dataset.size(), batch, dataset::length),
+        sumOfLargest(dataset.size(), batch, row -> dataset.sequenceLengths(row).length),
+        sumOfLargest(dataset.size(), batch, dataset::targetCount),
+        longest(dataset),
+        0,
+        0);
+  }
+
+  /// Tokens of the longest sequence.
+  static int longest(PreparedDataset dataset) {
+    int longest = 1;
+    for (int row = 0; row < dataset.size(); row++) {
+      longest = Math.max(longest, Arrays.stream(dataset.sequenceLengths(row)).max().orElse(1));
+    }
+    return longest;
+  }
+
+  /// The sum of the `count` largest values of rows `0 … size-1`.
+  private static int sumOfLargest(int size, int count, IntUnaryOperator value) {
+    int[] values = new int[size];
+    Arrays.setAll(values, value);
+    Arrays.sort(values);
+    int sum = 0;
+    for (int i = Math.max(0, size - count); i < size; i++) {
+      sum = Math.addExact(sum, values[i]);
+    }
+    return sum;
+  }
+}

@@ -1,0 +1,91 @@
+package dev.gatun.train;
+
+import dev.gatun.InputException;
+import dev.gatun.data.SftDataOptions;
+import dev.gatun.io.WeightFormat;
+import dev.gatun.nn.CheckpointPolicy;
+import dev.gatun.nn.Options;
+import dev.gatun.nn.Parameters;
+import dev.gatun.op.Backend;
+import dev.gatun.optim.AdamW;
+import dev.gatun.optim.Optimizer;
+import dev.gatun.optim.ParameterGroup;
+import dev.gatun.optim.Schedule;
+import dev.gatun.optim.Schedules;
+import dev.gatun.optim.Sgd;
+import dev.gatun.quant.Nf4Codec;
+import java.util.List;
+
+/// Turns sections of a configuration into what the packages below understand.
+public final class TrainingRecipe {
+  private static final int LOSS_CHUNK_ROWS = 256;
+
+  private TrainingRecipe() {}
+
+  /// What the linear layers become when they are read.
+  public static WeightFormat format(SftConfig.Model model) {
+    return model.loadIn4bit()
+        ? new WeightFormat.Nf4(Nf4Codec.BLOCK, model.useBnbNestedQuant())
+        : new WeightFormat.AsStored();
+  }
+
+  static Options options(SftConfig.Loop loop) {
+    Double noise = loop.neftuneNoiseAlpha();
+    return new Options(
+        loop.gradientCheckpointing() ? CheckpointPolicy.PER_LAYER : CheckpointPolicy.NONE,
+        LOSS_CHUNK_ROWS,
+        0,
+        noise == null ? 0 : noise.floatValue());
+  }
+
+  /// @throws InputException for arguments that the schedule does not know
+  static Schedule schedule(SftConfig.Optimization optimization, int updates) {
+    long warmup = Schedule.warmupSteps(optimization.warmupSteps(), updates);
+    return Schedules.named(
+        optimization.lrSchedulerType(),
+        new Schedules.Run(optimization.learningRate(), warmup, updates),
+        optimization.lrSchedulerKwargs());
+  }
+
+  static Optimizer optimizer(
+      Backend backend, Parameters parameters, SftConfig.Optimization optimization) {
+    List<ParameterGroup> groups =
+        ParameterGroup.decayed(parameters, optimization.learningRate(), optimization.weightDecay());
+    return switch (optimization.optim()) {
+      case ADAMW_TORCH, ADAMW_TORCH_FUSED ->
+          new AdamW(
+              backend,
+              parameters,
+              groups,
+              new AdamW.Settings(
+                  optimization.adamBeta1(), optimization.adamBeta2(), optimization.adamEpsilon()));
+      case SGD -> new Sgd(backend, parameters, groups, optimization.momentum());
+    };
+  }
+
+  /// Bytes of the optimiser's state for parameters that take `flatCount` elements.
+  static long optimizerBytes(SftConfig.Optimization optimization, long flatCount) {
+    return switch (optimization.optim()) {
+      case ADAMW_TORCH, ADAMW_TORCH_FUSED -> AdamW.byteSize(flatCount);
+      case SGD -> Sgd.byteSize(flatCount, optimization.momentum());
+    };
+  }
+
+  /// How the training rows, or the evaluation rows, are prepared.
+  public static SftDataOptions dataOptions(SftConfig config, boolean evaluation) {
+    SftConfig.Data data = config.data();
+    Boolean evalPacking = data.evalPacking();
+    boolean packing = evaluation && evalPacking != null ? evalPacking : data.packing();
+    return new SftDataOptions(
+        data.datasetTextField(),
+        data.maxLength(),
+        packing,
+        data.packingStrategy(),
+        data.completionOnlyLoss(),
+        false,
+        data.shuffleDataset() && !evaluation,
+        config.loop().seed(),
+        data.paddingFree() && (packing || data.maxLength() == null),
+        data.overlongPolicy());
+  }
+}
