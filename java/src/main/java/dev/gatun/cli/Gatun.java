@@ -22,7 +22,10 @@ import picocli.CommandLine.ScopeType;
     versionProvider = Gatun.Version.class,
     description = "Fine-tunes large language models with QLoRA, on the JVM.",
     subcommands = {
+      QuickstartCommand.class,
+      TrainCommand.class,
       GenerateCommand.class,
+      PreviewCommand.class,
       InspectCommand.class,
       DoctorCommand.class,
       ConformanceCommand.class,
