@@ -154,14 +154,23 @@ final class QuickstartCommand implements Callable<Integer> {
   }
 
   private void next(QuickstartFiles files, SftConfig config) {
-    Path adapter = config.output().outputDir();
+    String adapter = quoted(config.output().outputDir());
+    String settings = quoted(files.config());
     say("");
-    say("The adapter is in " + adapter + " in PEFT's format. Try next:");
+    say("The adapter is in " + config.output().outputDir() + " in PEFT's format. Try next:");
     say("  gatun inspect " + adapter);
-    say("  gatun preview " + files.config());
-    say("  gatun generate " + adapter + " --load-in-4bit --prompt $'Kira needs 2 red lamps in Oslo"
-        + " by Friday.\\nJSON: '");
-    say("  gatun train " + files.config() + " --set output_dir=mine --set learning_rate=1e-3");
+    say("  gatun preview " + settings);
+    say(
+        "  gatun generate "
+            + adapter
+            + " --load-in-4bit --prompt $'Kira needs 2 red lamps in Oslo by Friday.\\nJSON:'");
+    say("  gatun train " + settings + " --set output_dir=mine --set learning_rate=1e-3");
+  }
+
+  /// A path as a shell wants it.
+  private static String quoted(Path path) {
+    String text = path.toString();
+    return text.matches("[\\w./+-]+") ? text : "'" + text.replace("'", "'\\''") + "'";
   }
 
   private void say(String line) {
