@@ -61,9 +61,7 @@ final class PreviewCommand implements Callable<Integer> {
     SftDataOptions options = TrainingRecipe.dataOptions(settings, evaluation);
     boolean strict = options.overlong() == OverlongPolicy.ERROR && !options.packing();
     SftDataOptions lenient =
-        strict
-            ? options.withMaxLength(options.maxLength(), OverlongPolicy.TRUNCATE)
-            : options;
+        strict ? options.withMaxLength(options.maxLength(), OverlongPolicy.TRUNCATE) : options;
     List<Path> files =
         evaluation ? settings.data().evalDatasetPath() : settings.data().datasetPath();
     try (Tokenizer tokenizer = Tokenizer.open(settings.model().tokenizer());
@@ -136,7 +134,10 @@ final class PreviewCommand implements Callable<Integer> {
           report.longest(),
           strict
               ? "with overlong_policy: error training would refuse them"
-              : report.cutTokens() + " tokens are cut, " + report.droppedOverlong() + " rows left out");
+              : report.cutTokens()
+                  + " tokens are cut, "
+                  + report.droppedOverlong()
+                  + " rows left out");
     }
     if (report.droppedUntrained() > 0) {
       out.printf("left out: %d rows without a trained token%n", report.droppedUntrained());

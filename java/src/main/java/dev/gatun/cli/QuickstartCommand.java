@@ -64,8 +64,9 @@ final class QuickstartCommand implements Callable<Integer> {
     QuickstartFiles files = QuickstartFiles.unpack(output);
     SftConfig config = SftConfigReader.read(files.config(), overrides).config();
     List<Question> questions = questions(files.evaluation());
-    say("A 2.6 M-parameter Llama, %d notes to learn JSON from, %d to be asked about afterwards: %s"
-        .formatted(countRows(config), questions.size(), files.directory()));
+    say(
+        "A 2.6 M-parameter Llama, %d notes to learn JSON from, %d to be asked about afterwards: %s"
+            .formatted(countRows(config), questions.size(), files.directory()));
     try (Backend backend = Device.open(config.model().device())) {
       say("device: " + backend.description());
       Answers before = ask(config, backend, null, questions);
@@ -88,14 +89,13 @@ final class QuickstartCommand implements Callable<Integer> {
   private static List<Question> questions(Path file) {
     List<Question> questions = new ArrayList<>();
     Dataset.open(file)
-        .forEach(
-            row -> {
-              if (!(row.value("prompt") instanceof String prompt)
-                  || !(row.value("completion") instanceof String answer)) {
-                throw new InputException(row.where() + " lacks prompt or completion.");
-              }
-              questions.add(new Question(prompt, answer));
-            });
+        .forEach(row -> {
+          if (!(row.value("prompt") instanceof String prompt)
+              || !(row.value("completion") instanceof String answer)) {
+            throw new InputException(row.where() + " lacks prompt or completion.");
+          }
+          questions.add(new Question(prompt, answer));
+        });
     return questions;
   }
 
@@ -110,21 +110,20 @@ final class QuickstartCommand implements Callable<Integer> {
       SftConfig config, Backend backend, @Nullable Path adapter, List<Question> questions) {
     try (LanguageModel model =
         LanguageModel.open(
-            backend,
-            config.model().modelNameOrPath(),
-            TrainingRecipe.format(config.model()))) {
+            backend, config.model().modelNameOrPath(), TrainingRecipe.format(config.model()))) {
       SortedMap<String, LoraModule> updates =
           adapter == null ? new TreeMap<>() : model.readAdapter(adapter);
       List<int[]> prompts =
           model.tokenizer().encodeAll(questions.stream().map(Question::prompt).toList(), true);
       int longest =
-          model.tokenizer().encodeAll(questions.stream().map(Question::answer).toList(), false)
+          model
+              .tokenizer()
+              .encodeAll(questions.stream().map(Question::answer).toList(), false)
               .stream()
               .mapToInt(ids -> ids.length)
               .max()
               .orElse(1);
-      Generator.Settings settings =
-          new Generator.Settings(longest + 1, BATCH, Sampler.greedy());
+      Generator.Settings settings = new Generator.Settings(longest + 1, BATCH, Sampler.greedy());
       List<Generator.Completion> completions =
           new Generator(model, updates).generate(prompts, settings);
       List<String> texts = new ArrayList<>();

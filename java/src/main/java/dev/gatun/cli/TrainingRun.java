@@ -14,8 +14,7 @@ import org.jspecify.annotations.Nullable;
 final class TrainingRun {
   private TrainingRun() {}
 
-  static TrainingResult run(
-      SftConfig config, Backend backend, PrintWriter out, Terminal terminal) {
+  static TrainingResult run(SftConfig config, Backend backend, PrintWriter out, Terminal terminal) {
     try (TrainingProgress progress =
             new TrainingProgress(out, terminal, config.evaluation().loggingSteps());
         StopOnInterrupt stop = new StopOnInterrupt()) {

@@ -74,14 +74,25 @@ class BadInputTest {
             "spiral"),
         fault(
             "configuration of another model",
-            w -> edit(w.model().resolve("config.json"), "\"num_hidden_layers\": 6", "\"num_hidden_layers\": 7"),
+            w ->
+                edit(
+                    w.model().resolve("config.json"),
+                    "\"num_hidden_layers\": 6",
+                    "\"num_hidden_layers\": 7"),
             "model.layers.6"),
         fault(
             "tokenizer of another model",
-            w -> edit(w.model().resolve("config.json"), "\"vocab_size\": 1150", "\"vocab_size\": 1100"),
+            w ->
+                edit(
+                    w.model().resolve("config.json"),
+                    "\"vocab_size\": 1150",
+                    "\"vocab_size\": 1100"),
             "1149",
             "1100"),
-        fault("no tokenizer", w -> Files.delete(w.model().resolve("tokenizer.json")), "tokenizer.json"),
+        fault(
+            "no tokenizer",
+            w -> Files.delete(w.model().resolve("tokenizer.json")),
+            "tokenizer.json"),
         fault("no such module", w -> {}, "x_proj").with("lora_target_modules=[x_proj]"));
   }
 
@@ -144,10 +155,8 @@ class BadInputTest {
             "out",
             "not empty"),
         fault("output is a file", w -> Files.writeString(w.output(), "mine"), "out"),
-        fault(
-            "output below a file",
-            w -> Files.writeString(w.output(), "mine"),
-            "out").with("output_dir=@OUT@/below"));
+        fault("output below a file", w -> Files.writeString(w.output(), "mine"), "out")
+            .with("output_dir=@OUT@/below"));
   }
 
   private static Fault fault(String name, Damage damage, String... named) {
@@ -180,8 +189,7 @@ class BadInputTest {
   }
 
   private static void shard(Workspace workspace) throws IOException {
-    Files.move(
-        weights(workspace), workspace.model().resolve("model-00001-of-00002.safetensors"));
+    Files.move(weights(workspace), workspace.model().resolve("model-00001-of-00002.safetensors"));
     Files.writeString(
         workspace.model().resolve("model.safetensors.index.json"),
         """

@@ -98,8 +98,7 @@ class TrainCommandTest {
     assertThat(run.err()).isEmpty();
     assertThat(run.exitCode()).isZero();
     assertThat(run.out())
-        .containsPattern(
-            "--- row 1 .*train\\.jsonl line 1 +\\d+ tokens, \\d+ trained")
+        .containsPattern("--- row 1 .*train\\.jsonl line 1 +\\d+ tokens, \\d+ trained")
         .contains("the customer is Chloe.\nJSON:[[ {\"name\": \"Chloe\"", "<|endoftext|>]]")
         .contains("the end of text is trained in 100.0 % of the rows")
         .doesNotContain("--- row 3");
@@ -113,7 +112,12 @@ class TrainCommandTest {
         .contains("overlong_policy: error");
     assertThat(
             Run.gatun(
-                    "preview", config, "--set", "max_length=40", "--set", "overlong_policy=truncate")
+                    "preview",
+                    config,
+                    "--set",
+                    "max_length=40",
+                    "--set",
+                    "overlong_policy=truncate")
                 .out())
         .containsPattern("longer than max_length: 8 rows.* [1-9]\\d* tokens are cut");
   }
