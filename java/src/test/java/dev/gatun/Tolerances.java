@@ -35,4 +35,11 @@ public final class Tolerances {
       case I64, I32, I16, I8, U8, BOOL -> 0;
     };
   }
+
+  /// A float32 gradient against a float64 finite difference, relative to the parameter's largest
+  /// gradient: sums of a few hundred products, each rounded to 24 bits.
+  public static final double GRADIENT_OF_SINGLE = 5e-5;
+
+  /// Float32 logits and losses of a tiny model against another order of the same sums.
+  public static final double SINGLE = 2e-5;
 }

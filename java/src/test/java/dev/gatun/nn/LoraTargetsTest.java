@@ -1,0 +1,183 @@
+package dev.gatun.nn;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.gatun.InputException;
+import dev.gatun.UnsupportedException;
+import dev.gatun.model.LoraConfig;
+import dev.gatun.model.LoraConfig.Adapted;
+import dev.gatun.model.LoraConfig.Modules;
+import dev.gatun.model.ModelConfig;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Test;
+
+class LoraTargetsTest {
+  private static final ModelConfig MODEL = TinyModel.everything();
+
+  @Test
+  void namesMatchWholeComponentsAtTheEnd() {
+    assertThat(paths(names("q_proj", "mlp.up_proj"), null))
+        .containsExactly(
+            "model.layers.0.mlp.up_proj",
+            "model.layers.0.self_attn.q_proj",
+            "model.layers.1.mlp.up_proj",
+            "model.layers.1.self_attn.q_proj");
+    assertThat(paths(names("model.layers.1.self_attn.o_proj", "k_proj"), null))
+        .containsExactly(
+            "model.layers.0.self_attn.k_proj",
+            "model.layers.1.self_attn.k_proj",
+            "model.layers.1.self_attn.o_proj");
+    refuses(names("_proj"), "_proj");
+  }
+
+  @Test
+  void aPatternMatchesTheWholePath() {
+    assertThat(paths(new Modules.Pattern("model\\.layers\\.0\\..*(k_proj|gate_proj)"), null))
+        .containsExactly("model.layers.0.mlp.gate_proj", "model.layers.0.self_attn.k_proj");
+    refuses(new Modules.Pattern("q_proj"), "q_proj");
+    refuses(new Modules.Pattern("(unclosed"), "unclosed");
+  }
+
+  @Test
+  void allLinearLeavesTheHeadOut() {
+    assertThat(paths(new Modules.AllLinear(), null))
+        .hasSize(14)
+        .doesNotContain("lm_head")
+        .allMatch(path -> path.endsWith("_proj"));
+  }
+
+  @Test
+  void exclusionsComeFirst() {
+    assertThat(paths(new Modules.AllLinear(), names("mlp.up_proj", "q_proj", "k_proj", "v_proj")))
+        .hasSize(6)
+        .noneMatch(path -> path.endsWith("up_proj") || path.endsWith("q_proj"));
+    assertThat(paths(names("o_proj"), new Modules.Pattern(".*\\.0\\..*")))
+        .containsExactly("model.layers.1.self_attn.o_proj");
+    assertThatThrownBy(() -> paths(names("o_proj"), names("o_proj")))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("exclude_modules");
+  }
+
+  @Test
+  void layersAreChosenByTheFirstIndex() {
+    assertThat(LoraTargets.resolve(layers(List.of(1), List.of()), MODEL).keySet())
+        .containsExactly("model.layers.1.mlp.down_proj");
+    assertThat(LoraTargets.resolve(layers(List.of(0), List.of("h", "layers")), MODEL).keySet())
+        .containsExactly("model.layers.0.mlp.down_proj");
+    assertThatThrownBy(() -> LoraTargets.resolve(layers(List.of(0), List.of("h")), MODEL))
+        .isInstanceOf(InputException.class);
+    assertThatThrownBy(() -> LoraTargets.resolve(layers(List.of(7), List.of()), MODEL))
+        .isInstanceOf(InputException.class);
+  }
+
+  private static LoraConfig layers(List<Integer> indices, List<String> patterns) {
+    return new LoraConfig(
+        8,
+        16,
+        0,
+        false,
+        names("down_proj"),
+        null,
+        indices,
+        patterns,
+        Map.of(),
+        Map.of(),
+        LoraConfig.Initialization.KAIMING_UNIFORM);
+  }
+
+  @Test
+  void patternsSetRankAndAlphaAndTheFirstWins() {
+    Map<String, Integer> ranks = new LinkedHashMap<>();
+    ranks.put("layers.1.mlp.up_proj", 2);
+    ranks.put("up_proj", 5);
+    Map<String, Adapted> adapted =
+        LoraTargets.resolve(
+            new LoraConfig(
+                8,
+                16,
+                0.1,
+                false,
+                names("up_proj", "q_proj"),
+                null,
+                List.of(),
+                List.of(),
+                ranks,
+                Map.of("layers.\\d.self_attn.q_proj", 4.0),
+                LoraConfig.Initialization.GAUSSIAN),
+            MODEL);
+
+    assertThat(adapted)
+        .containsEntry("model.layers.0.mlp.up_proj", new Adapted(5, 16.0 / 5, 0.1))
+        .containsEntry("model.layers.1.mlp.up_proj", new Adapted(2, 8, 0.1))
+        .containsEntry("model.layers.0.self_attn.q_proj", new Adapted(8, 0.5, 0.1));
+  }
+
+  @Test
+  void rankStabilisedScalesByTheRoot() {
+    LoraConfig config =
+        new LoraConfig(
+            16,
+            8,
+            0,
+            true,
+            names("q_proj"),
+            null,
+            List.of(),
+            List.of(),
+            Map.of(),
+            Map.of(),
+            LoraConfig.Initialization.KAIMING_UNIFORM);
+
+    assertThat(LoraTargets.resolve(config, MODEL).values()).containsOnly(new Adapted(16, 2, 0));
+  }
+
+  @Test
+  void embeddingAndHeadAreRecognisedAsNotSupported() {
+    assertThatThrownBy(() -> paths(names("q_proj", "embed_tokens"), null))
+        .isInstanceOf(UnsupportedException.class)
+        .hasMessageContaining("embed_tokens");
+    assertThatThrownBy(() -> paths(names("lm_head"), null))
+        .isInstanceOf(UnsupportedException.class)
+        .hasMessageContaining("lm_head");
+  }
+
+  @Test
+  void refusesWhatIsNoLinearLayerOrDoesNotExist() {
+    refuses(names("self_attn"), "self_attn");
+    refuses(names("input_layernorm"), "input_layernorm");
+    refuses(names("qkv"), "qkv");
+  }
+
+  private static void refuses(Modules targets, String named) {
+    assertThatThrownBy(() -> paths(targets, null))
+        .isInstanceOf(InputException.class)
+        .isNotInstanceOf(UnsupportedException.class)
+        .hasMessageContaining(named);
+  }
+
+  private static Modules names(String... names) {
+    return new Modules.Names(List.of(names));
+  }
+
+  private static Set<String> paths(Modules targets, @Nullable Modules excluded) {
+    LoraConfig config =
+        new LoraConfig(
+            8,
+            16,
+            0,
+            false,
+            targets,
+            excluded,
+            List.of(),
+            List.of(),
+            Map.of(),
+            Map.of(),
+            LoraConfig.Initialization.KAIMING_UNIFORM);
+    return LoraTargets.resolve(config, MODEL).keySet();
+  }
+}
