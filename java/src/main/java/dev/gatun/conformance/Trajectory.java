@@ -133,7 +133,7 @@ final class Trajectory {
     Map<String, Tensor> values = parameters.download();
     return parameters.all().stream()
         .mapToDouble(
-            p -> error(values.get(p.name()), golden.tensor(p.name() + ".values").rows(recorded, 1)))
+            p -> error(named(values, p.name()), golden.tensor(p.name() + ".values").rows(recorded, 1)))
         .max()
         .orElse(Double.NaN);
   }
@@ -142,9 +142,17 @@ final class Trajectory {
     return parameters.all().stream()
         .mapToDouble(p ->
             error(
-                state.get(kind + "." + p.name()), golden.tensor(p.name() + "." + kind + "_final")))
+                named(state, kind + "." + p.name()), golden.tensor(p.name() + "." + kind + "_final")))
         .max()
         .orElse(Double.NaN);
+  }
+
+  private static Tensor named(Map<String, Tensor> tensors, String name) {
+    Tensor tensor = tensors.get(name);
+    if (tensor == null) {
+      throw new IllegalStateException("no tensor " + name);
+    }
+    return tensor;
   }
 
   /// Largest `|actual − golden| / (1 + |golden|)`; equal NaNs and infinities are no error.
@@ -190,7 +198,7 @@ final class Trajectory {
           IntStream.range(0, all.size())
               .mapToDouble(i ->
                   error(
-                      negated(moved.get(all.get(i).name())), golden.tensor(name + ".clipped." + i)))
+                      negated(named(moved, all.get(i).name())), golden.tensor(name + ".clipped." + i)))
               .max()
               .orElse(Double.NaN);
       checks.atMost("clipped gradients", worst, VALUE_TOLERANCE);
