@@ -76,7 +76,7 @@ __device__ __forceinline__ void load_tile(uint8_t* tile, const bf16* source, int
     uint8_t* target = tile + tile_offset<CHUNKS>(r, c);
     if constexpr (ASYNC) {
       bool inside = row < rows && col < cols;
-      copy_async16(target, inside ? source + row * stride + col : source, inside);
+      copy16_async(shared_address(target), inside ? source + row * stride + col : source, inside);
     } else {
       float v[8];
 #pragma unroll
@@ -163,7 +163,7 @@ struct Matmul {
     packed_place(k0, row, col);
     bool inside = packed_inside(row, col);
     const uint8_t* packed = static_cast<const uint8_t*>(p.b);
-    copy_async16(packed_stage(s) + threadIdx.x * 16, inside ? packed + (row * p.b_stride + col) / 2 : packed, inside);
+    copy16_async(shared_address(packed_stage(s) + threadIdx.x * 16), inside ? packed + (row * p.b_stride + col) / 2 : packed, inside);
   }
 
   __device__ __forceinline__ float scale_of(int s) const {
@@ -203,21 +203,21 @@ struct Matmul {
 #pragma unroll
       for (int i = 0; i < 4; i++) {
         if constexpr (A_T)
-          load_matrix_transposed(a[i], at + tile_offset<16>(kk * 16 + low + bit4 * 8, (wm + i * 16) / 8 + bit3));
+          ldmatrix_transposed(a[i], shared_address(at + tile_offset<16>(kk * 16 + low + bit4 * 8, (wm + i * 16) / 8 + bit3)));
         else
-          load_matrix(a[i], at + tile_offset<8>(wm + i * 16 + low + bit3 * 8, kk * 2 + bit4));
+          ldmatrix(a[i], shared_address(at + tile_offset<8>(wm + i * 16 + low + bit3 * 8, kk * 2 + bit4)));
       }
 #pragma unroll
       for (int j = 0; j < 2; j++) {
         if constexpr (B_N)
-          load_matrix_transposed(b[j], bt + tile_offset<16>(kk * 16 + low + bit3 * 8, (wn + j * 16) / 8 + bit4));
+          ldmatrix_transposed(b[j], shared_address(bt + tile_offset<16>(kk * 16 + low + bit3 * 8, (wn + j * 16) / 8 + bit4)));
         else
-          load_matrix(b[j], bt + tile_offset<8>(wn + j * 16 + low + bit4 * 8, kk * 2 + bit3));
+          ldmatrix(b[j], shared_address(bt + tile_offset<8>(wn + j * 16 + low + bit4 * 8, kk * 2 + bit3)));
       }
 #pragma unroll
       for (int i = 0; i < 4; i++)
 #pragma unroll
-        for (int j = 0; j < 4; j++) mma_bf16(acc[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
+        for (int j = 0; j < 4; j++) mma(acc[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
     }
   }
 
@@ -234,28 +234,28 @@ struct Matmul {
 #pragma unroll
     for (int s = 0; s < STAGES - 1; s++) {
       if (s < steps) load_step(s);
-      copy_async_commit();
+      commit_copies();
     }
     if constexpr (KIND == NF4) {
-      copy_async_wait<STAGES - 2>();
+      wait_copies<STAGES - 2>();
       if (steps > 0) decode_step(0, scale_of(0));
       scale = scale_of(1);
     }
     for (int s = 0; s < steps; s++) {
       // NF4 needs the packed bytes of the next step now; dense operands only those of this one.
-      copy_async_wait<KIND == NF4 ? 0 : STAGES - 2>();
+      wait_copies<KIND == NF4 ? 0 : STAGES - 2>();
       __syncthreads();
       float next_scale = 0.f;
       if constexpr (KIND == NF4) next_scale = scale_of(s + 2);
       if (s + STAGES - 1 < steps) load_step(s + STAGES - 1);
-      copy_async_commit();
+      commit_copies();
       if constexpr (KIND == NF4) {
         if (s + 1 < steps) decode_step(s + 1, scale);
         scale = next_scale;
       }
       multiply(s);
     }
-    copy_async_wait<0>();
+    wait_copies<0>();
     write();
   }
 

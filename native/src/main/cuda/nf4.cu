@@ -226,7 +226,7 @@ __device__ void gemv(float* partial, const bf16* x, int64_t x_stride, const uint
       uint32_t a[4] = {table[(two0 & 255) * 32 + lane], table[(two1 & 255) * 32 + lane], table[(two0 >> 8 & 255) * 32 + lane],
                        table[(two1 >> 8 & 255) * 32 + lane]};
 #pragma unroll
-      for (int i = 0; i < TILES; i++) gatun::mma_bf16(d[i], a, bx[i][2 * s], bx[i][2 * s + 1]);
+      for (int i = 0; i < TILES; i++) gatun::mma(d[i], a, bx[i][2 * s], bx[i][2 * s + 1]);
     }
 #pragma unroll
     for (int i = 0; i < TILES; i++) {
