@@ -75,3 +75,12 @@ extern "C" __global__ void __launch_bounds__(256)
     }
   }
 }
+
+// y[r, c] += row[c]: a bias. Grid-stride, 256 threads.
+extern "C" __global__ void __launch_bounds__(256)
+    tensor_add_row(void* y, int y_type, int64_t y_stride, const void* row, int row_type, int64_t rows, int64_t cols) {
+  for (int64_t i = blockIdx.x * 256ll + threadIdx.x; i < rows * cols; i += gridDim.x * 256ll) {
+    int64_t at = i / cols * y_stride + i % cols;
+    gatun::store_as(y, at, y_type, gatun::load_as_float(y, at, y_type) + gatun::load_as_float(row, i % cols, row_type));
+  }
+}

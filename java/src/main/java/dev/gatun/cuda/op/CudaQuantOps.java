@@ -9,6 +9,7 @@ import dev.gatun.op.QuantOps;
 import dev.gatun.op.TensorArena;
 import dev.gatun.quant.Absmax;
 import dev.gatun.quant.DynamicMap;
+import dev.gatun.quant.Nf4Codec;
 import dev.gatun.quant.Weight;
 import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
@@ -79,6 +80,7 @@ final class CudaQuantOps implements QuantOps {
     return switch (weight.absmax()) {
       case Absmax.Plain plain -> plain.values();
       case Absmax.Nested nested -> {
+        requireNestedBlock(nested);
         Tensor scales = scratch.allocate(DType.F32, Shape.of(nested.count()));
         launcher.launch(
             expand,
@@ -180,14 +182,23 @@ final class CudaQuantOps implements QuantOps {
         case Absmax.Plain plain ->
             new Source(
                 pointer(plain.values()), DevicePtr.NULL, DevicePtr.NULL, DevicePtr.NULL, 0);
-        case Absmax.Nested nested ->
-            new Source(
+        case Absmax.Nested nested -> {
+            requireNestedBlock(nested);
+            yield new Source(
                 DevicePtr.NULL,
                 pointer(nested.codes()),
                 pointer(nested.absmax()),
                 pointer(nested.map()),
                 nested.offset());
+        }
       };
+    }
+  }
+
+  private static void requireNestedBlock(Absmax.Nested nested) {
+    if (nested.blockSize() != Nf4Codec.NESTED_BLOCK) {
+      throw new UnsupportedOperationException(
+          "nested scales in blocks of " + nested.blockSize() + "; the kernels take 256");
     }
   }
 

@@ -15,6 +15,7 @@ final class CudaTensorOps implements TensorOps {
   private final Launcher launcher;
   private final Kernel<Binary> copy;
   private final Kernel<Binary> add;
+  private final Kernel<AddRow> addRow;
   private final Kernel<CheckFinite> checkFinite;
   private final Kernel<ApplyDropout> dropout;
   private final Kernel<Noise> noise;
@@ -23,6 +24,7 @@ final class CudaTensorOps implements TensorOps {
     this.launcher = launcher;
     copy = launcher.kernel("tensor", "tensor_copy", Binary.class);
     add = launcher.kernel("tensor", "tensor_add", Binary.class);
+    addRow = launcher.kernel("tensor", "tensor_add_row", AddRow.class);
     checkFinite = launcher.kernel("tensor", "tensor_check_finite", CheckFinite.class);
     dropout = launcher.kernel("tensor", "dropout_bf16", ApplyDropout.class);
     noise = launcher.kernel("tensor", "uniform_noise_bf16", Noise.class);
@@ -81,6 +83,21 @@ final class CudaTensorOps implements TensorOps {
             magnitude));
   }
 
+  /// `y[t] += row`: a bias.
+  void addRow(Tensor y, Tensor row) {
+    launcher.launch(
+        addRow,
+        launcher.gridStride(y.count()),
+        new AddRow(
+            pointer(y),
+            Launcher.typeCode(y.dtype()),
+            y.rowStride(),
+            pointer(row),
+            Launcher.typeCode(row.dtype()),
+            y.rows(),
+            y.cols()));
+  }
+
   /// `out = dropout(x)`.
   void dropout(Tensor out, Tensor x, Dropout spec) {
     launcher.launch(
@@ -129,6 +146,9 @@ final class CudaTensorOps implements TensorOps {
       long sourceStride,
       long rows,
       long cols) {}
+
+  record AddRow(
+      DevicePtr y, int yType, long yStride, DevicePtr row, int rowType, long rows, long cols) {}
 
   record CheckFinite(DevicePtr flag, DevicePtr x, int type, long stride, long rows, long cols) {}
 

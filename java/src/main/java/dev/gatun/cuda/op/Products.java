@@ -52,6 +52,7 @@ final class Products {
   static final long WORKSPACE_BYTES = 32L << 20;
 
   private final Launcher launcher;
+  private final CudaTensorOps tensors;
   private final @Nullable CublasLt cublas;
   private final CublasLt.Workspace workspace;
   private final Kernel<Parameters>[] aligned;
@@ -60,8 +61,13 @@ final class Products {
   private final Kernel<Parameters> nf4Backward;
   private final Kernel<SplitSum> splitSum;
 
-  Products(Launcher launcher, @Nullable CublasLt cublas, CublasLt.Workspace workspace) {
+  Products(
+      Launcher launcher,
+      CudaTensorOps tensors,
+      @Nullable CublasLt cublas,
+      CublasLt.Workspace workspace) {
     this.launcher = launcher;
+    this.tensors = tensors;
     this.cublas = cublas;
     this.workspace = workspace;
     aligned = kernels("matmul_%s_bf16");
@@ -80,30 +86,39 @@ final class Products {
       Form form, Tensor out, Tensor a, Tensor b, float alpha, boolean accumulate, TensorArena scratch) {
     long k = form == Form.TN ? a.rows() : a.cols();
     if (out.count() == 0 || k == 0) {
-      if (!accumulate && out.count() > 0) {
-        throw new IllegalArgumentException("a product over nothing needs an output to add to");
-      }
       return;
     }
-    boolean vector = isVector(form, a, b);
-    if (cublas != null && vector && Launcher.isVector(out)) {
-      Gemm.Output type = out.dtype() == DType.F32 ? Gemm.Output.F32 : Gemm.Output.BF16;
-      library(cublas, form, out, a, b, k, type, alpha, accumulate ? out : null);
-      return;
+    if (cublas != null && suitsLibrary(out, a, b)) {
+      library(cublas, form, out, a, b, k, alpha, accumulate ? out : null);
+    } else {
+      own(form, out, a, b, alpha, accumulate, scratch);
     }
-    own(form, vector, out, a, b, k, alpha, accumulate, scratch);
   }
 
-  /// `out = residual + A·Bᵀ` by the library, where [#multiply] would use it.
-  boolean addTo(Tensor out, Tensor residual, Form form, Tensor a, Tensor b) {
-    if (cublas == null
-        || !isVector(form, a, b)
-        || !Launcher.isVector(out)
-        || !Launcher.isVector(residual)) {
-      return false;
+  /// `out = A·B + extras` for BF16 outputs, or `out += …` without extras but the low-rank one.
+  void multiply(
+      Form form, Tensor out, Tensor a, Tensor b, Extras extras, boolean accumulate, TensorArena scratch) {
+    if (cublas == null || !suitsLibrary(out, a, b)) {
+      Operands operands = new Operands(pointer(b), b.rowStride(), DevicePtr.NULL);
+      long k = a.cols();
+      launcher.launch(
+          (suitsVector(a, b) ? aligned : any)[form.ordinal()],
+          grid(out.rows(), out.cols(), 1).withShared(SHARED_DENSE),
+          parameters(pointer(out), out, a, operands, out.cols(), k, extras, 1, accumulate, steps(k)));
+      return;
     }
-    library(cublas, form, out, a, b, a.cols(), Gemm.Output.BF16, 1, residual);
-    return true;
+    Tensor residual = extras.residual();
+    boolean joins = residual != null && Launcher.isVector(residual);
+    library(cublas, form, out, a, b, a.cols(), 1, accumulate ? out : joins ? residual : null);
+    if (residual != null && !joins) {
+      tensors.add(out, residual);
+    }
+    if (extras.bias() != null) {
+      tensors.addRow(out, extras.bias());
+    }
+    if (extras.inner() != null && extras.factor() != null) {
+      multiply(form, out, extras.inner(), extras.factor(), extras.scale(), true, scratch);
+    }
   }
 
   /// `out = A·dq(W)ᵀ` (NT) or `A·dq(W)` (NN) plus extras, decoding inside the kernel. Plain scales, blocks of 64 within rows, A aligned.
@@ -148,7 +163,6 @@ final class Products {
       Tensor a,
       Tensor b,
       long k,
-      Gemm.Output type,
       float alpha,
       @Nullable Tensor added) {
     Gemm gemm =
@@ -160,7 +174,7 @@ final class Products {
             new Gemm.Operand(form == Form.NT, b.rowStride()),
             added == null ? out.rowStride() : added.rowStride(),
             out.rowStride(),
-            type);
+            out.dtype() == DType.F32 ? Gemm.Output.F32 : Gemm.Output.BF16);
     lt.multiply(
         launcher.stream(),
         gemm,
@@ -172,19 +186,18 @@ final class Products {
 
   private void own(
       Form form,
-      boolean vector,
       Tensor out,
       Tensor a,
       Tensor b,
-      long k,
       float alpha,
       boolean accumulate,
       TensorArena scratch) {
+    long k = form == Form.TN ? a.rows() : a.cols();
     int splits = splits(out.rows(), out.cols(), k);
     int stepsPerSplit = Math.ceilDiv(steps(k), splits);
     Operands operands = new Operands(pointer(b), b.rowStride(), DevicePtr.NULL);
     LaunchConfig grid = grid(out.rows(), out.cols(), splits).withShared(SHARED_DENSE);
-    Kernel<Parameters> kernel = (vector ? aligned : any)[form.ordinal()];
+    Kernel<Parameters> kernel = (suitsVector(a, b) ? aligned : any)[form.ordinal()];
     if (splits == 1) {
       Parameters direct =
           parameters(pointer(out), out, a, operands, out.cols(), k, Extras.NONE, alpha, accumulate, stepsPerSplit);
@@ -257,8 +270,13 @@ final class Products {
     return kernels;
   }
 
-  private static boolean isVector(Form form, Tensor a, Tensor b) {
+  private static boolean suitsVector(Tensor a, Tensor b) {
     return a.cols() % 8 == 0 && b.cols() % 8 == 0 && Launcher.isVector(a) && Launcher.isVector(b);
+  }
+
+  // The library wants rows that start at multiples of 16 bytes; their length does not matter.
+  private static boolean suitsLibrary(Tensor out, Tensor a, Tensor b) {
+    return Launcher.isVector(out) && Launcher.isVector(a) && Launcher.isVector(b);
   }
 
   private static LaunchConfig grid(long rows, long cols, int splits) {
