@@ -175,9 +175,8 @@ __device__ __forceinline__ void attention_backward_dkdv(bf16* dk, bf16* dv, cons
     copy_tile_async<BM, D, THREADS>(to, q + query * q_stride + head_column, q_stride, s.queries - j, head_size);
     copy_tile_async<BM, D, THREADS>(to + TILE, dout + query * dout_stride + head_column, dout_stride, s.queries - j, head_size);
     if (threadIdx.x < BM) {
-      bool valid = j + static_cast<int>(threadIdx.x) < s.queries;
-      const float2* from = statistics + head * tokens + query;
-      copy8_async(to + 2 * TILE + threadIdx.x * 8, valid ? from + threadIdx.x : from, valid);
+      copy8_async(to + 2 * TILE + threadIdx.x * 8, statistics + head * tokens + query + threadIdx.x,
+                  j + static_cast<int>(threadIdx.x) < s.queries);
     }
     commit_copies();
   };
