@@ -13,7 +13,8 @@
 //
 // Which kernels: head sizes d32, d64, d96, d128, d256 take any D up to theirs (the next larger one serves) that is a multiple of 8,
 // with strides multiples of 8 and 16-byte aligned pointers. For anything else (D <= 256) use the `any` entries of attention_any.cu,
-// which need no work list.
+// which need no work list. On compute capability 9.0 the entries of sm90a/attention_forward.cu and sm90a/attention_backward.cu serve
+// D <= 128 of the same alignment: the same parameters and one more, `capacity`; their headers give tiles, grid and shared memory.
 //
 // Launcher contract: T = query_start[S], R = Σ key_length (any upper bounds of them do)
 //   capacity(rows, tile) = rows / tile + S                      work list entries, 8 bytes each, scratch
