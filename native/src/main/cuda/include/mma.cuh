@@ -39,7 +39,7 @@ __device__ __forceinline__ uint32_t shared_address(const void* p) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(p));
 }
 
-// Global to shared memory past the registers; a false `valid` writes zeros and reads nothing.
+// Global to shared memory past the registers; a false `valid` writes zeros and does not read, so that `source` may lie outside.
 __device__ __forceinline__ void copy16_async(uint32_t destination, const void* source, bool valid) {
   int bytes = valid ? 16 : 0;
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(destination), "l"(source), "r"(bytes) : "memory");
@@ -110,8 +110,7 @@ __device__ __forceinline__ void copy_tile_async(uint32_t tile, const bf16* sourc
     bool column = chunk * 8 < columns;
 #pragma unroll 4
     for (int i = 0; i < ROWS / STEP; i++) {
-      bool valid = column && row < rows;
-      copy16_async(tile + swizzled<D>(row, chunk), valid ? from : source, valid);
+      copy16_async(tile + swizzled<D>(row, chunk), from, column && row < rows);
       from += STEP * stride;
       row += STEP;
     }
@@ -119,8 +118,7 @@ __device__ __forceinline__ void copy_tile_async(uint32_t tile, const bf16* sourc
 #pragma unroll 4
     for (int i = threadIdx.x; i < ROWS * CHUNKS; i += THREADS) {
       int row = i / CHUNKS, chunk = i % CHUNKS;
-      bool valid = row < rows && chunk * 8 < columns;
-      copy16_async(tile + swizzled<D>(row, chunk), valid ? source + row * stride + chunk * 8 : source, valid);
+      copy16_async(tile + swizzled<D>(row, chunk), source + row * stride + chunk * 8, row < rows && chunk * 8 < columns);
     }
   }
 }
