@@ -24,6 +24,8 @@
 //        dk, dv:   rows R, tile 64, inner 64, over_keys 1
 //   2. attention_forward_bf16_dX: grid capacity · N, block 128
 //   3. attention_delta_bf16: grid ceil(T · N / 16), block 256; scratch `statistics` f32 [N, T, 2]
+//   The entries of attention_any.cu and sm90a/ take the same parameters; base kernels ignore `capacity`, `any` ones `tiles`, and get the
+//   number of sequences for `capacity`.
 //   4. attention_backward_dq_bf16_dX: grid capacity · N, block 128
 //   5. attention_backward_dkdv_bf16_dX: grid capacity · K (· 2 for d256), block 128
 //   FORWARD_TILE: 128 for d32 and d64, else 64
@@ -331,7 +333,7 @@ extern "C" __global__ void __launch_bounds__(256)
   extern "C" __global__ void __launch_bounds__(128) attention_forward_bf16_d##D(                                                    \
       gatun::bf16* out, float* lse, const gatun::bf16* q, const gatun::bf16* k, const gatun::bf16* v, const int2* tiles,            \
       const int* query_start, const int* key_start, const int* key_length, int64_t out_stride, int64_t q_stride, int64_t k_stride,  \
-      int64_t v_stride, int heads, int key_heads, int head_size, int window, float scale, float softcap) {                          \
+      int64_t v_stride, int /*capacity*/, int heads, int key_heads, int head_size, int window, float scale, float softcap) {                          \
     gatun::attention_forward<D, MT, BN>(out, lse, q, k, v, tiles, query_start, key_start, key_length, out_stride, q_stride,         \
                                         k_stride, v_stride, heads, key_heads, head_size, window, scale, softcap);                   \
   }

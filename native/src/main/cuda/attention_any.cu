@@ -60,7 +60,7 @@ __device__ __forceinline__ float2 pair_gradient(float product, float dp, const S
 
 extern "C" __global__ void __launch_bounds__(128)
     attention_forward_bf16_any(gatun::bf16* out, float* lse, const gatun::bf16* q, const gatun::bf16* k, const gatun::bf16* v,
-                               const int* query_start, const int* key_start, const int* key_length, int64_t out_stride,
+                               const int2* /*tiles*/, const int* query_start, const int* key_start, const int* key_length, int64_t out_stride,
                                int64_t q_stride, int64_t k_stride, int64_t v_stride, int sequences, int heads, int key_heads,
                                int head_size, int window, float scale, float softcap) {
   using namespace gatun;
@@ -93,7 +93,7 @@ extern "C" __global__ void __launch_bounds__(128)
 
 extern "C" __global__ void __launch_bounds__(128)
     attention_backward_dq_bf16_any(gatun::bf16* dq, const gatun::bf16* dout, const gatun::bf16* q, const gatun::bf16* k,
-                                   const gatun::bf16* v, const float2* statistics, const int* query_start, const int* key_start,
+                                   const gatun::bf16* v, const float2* statistics, const int2* /*tiles*/, const int* query_start, const int* key_start,
                                    const int* key_length, int64_t dq_stride, int64_t dout_stride, int64_t q_stride, int64_t k_stride,
                                    int64_t v_stride, int64_t tokens, int sequences, int heads, int key_heads, int head_size,
                                    int window, float scale, float softcap) {
@@ -119,7 +119,7 @@ extern "C" __global__ void __launch_bounds__(128)
 
 extern "C" __global__ void __launch_bounds__(128)
     attention_backward_dkdv_bf16_any(gatun::bf16* dk, gatun::bf16* dv, const gatun::bf16* dout, const gatun::bf16* q,
-                                     const gatun::bf16* k, const gatun::bf16* v, const float2* statistics, const int* query_start,
+                                     const gatun::bf16* k, const gatun::bf16* v, const float2* statistics, const int2* /*tiles*/, const int* query_start,
                                      const int* key_start, const int* key_length, int64_t dk_stride, int64_t dv_stride,
                                      int64_t dout_stride, int64_t q_stride, int64_t k_stride, int64_t v_stride, int64_t tokens,
                                      int sequences, int heads, int key_heads, int head_size, int window, float scale, float softcap) {

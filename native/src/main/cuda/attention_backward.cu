@@ -227,7 +227,7 @@ __device__ __forceinline__ void attention_backward_dkdv(bf16* dk, bf16* dv, cons
   extern "C" __global__ void __launch_bounds__(128) attention_backward_dq_bf16_d##D(                                                \
       gatun::bf16* dq, const gatun::bf16* dout, const gatun::bf16* q, const gatun::bf16* k, const gatun::bf16* v,                   \
       const float2* statistics, const int2* tiles, const int* query_start, const int* key_start, const int* key_length,             \
-      int64_t dq_stride, int64_t dout_stride, int64_t q_stride, int64_t k_stride, int64_t v_stride, int64_t tokens, int heads,      \
+      int64_t dq_stride, int64_t dout_stride, int64_t q_stride, int64_t k_stride, int64_t v_stride, int64_t tokens, int /*capacity*/, int heads,      \
       int key_heads, int head_size, int window, float scale, float softcap) {                                                       \
     gatun::attention_backward_dq<D, BN, STAGES>(dq, dout, q, k, v, statistics, tiles, query_start, key_start, key_length,           \
                                                 dq_stride, dout_stride, q_stride, k_stride, v_stride, tokens, heads, key_heads,     \
@@ -244,7 +244,7 @@ ATTENTION_BACKWARD_DQ(256, 32, 1)
       gatun::bf16* dk, gatun::bf16* dv, const gatun::bf16* dout, const gatun::bf16* q, const gatun::bf16* k, const gatun::bf16* v,  \
       const float2* statistics, const int2* tiles, const int* query_start, const int* key_start, const int* key_length,             \
       int64_t dk_stride, int64_t dv_stride, int64_t dout_stride, int64_t q_stride, int64_t k_stride, int64_t v_stride,              \
-      int64_t tokens, int heads, int key_heads, int head_size, int window, float scale, float softcap) {                            \
+      int64_t tokens, int /*capacity*/, int heads, int key_heads, int head_size, int window, float scale, float softcap) {                            \
     gatun::attention_backward_dkdv<D, BM, STAGES, PARTS>(dk, dv, dout, q, k, v, statistics, tiles, query_start, key_start,          \
                                                          key_length, dk_stride, dv_stride, dout_stride, q_stride, k_stride,         \
                                                          v_stride, tokens, heads, key_heads, head_size, window, scale, softcap);    \

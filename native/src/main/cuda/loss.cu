@@ -153,5 +153,4 @@ using gatun::bf16;
       gatun::cross_entropy<TYPE, 1>(logits, stride, vocabulary, labels, token_loss, correct, entropy, upstream, smoothing,     \
                                     shape);                                                                                    \
   }
-CROSS_ENTROPY(cross_entropy_bf16, bf16)
 CROSS_ENTROPY(cross_entropy_f32, float)

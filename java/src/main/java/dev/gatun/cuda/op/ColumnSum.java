@@ -4,6 +4,7 @@ import static dev.gatun.cuda.op.DeviceStorage.pointer;
 
 import dev.gatun.cuda.DevicePtr;
 import dev.gatun.cuda.Kernel;
+import dev.gatun.cuda.KernelSpec;
 import dev.gatun.cuda.LaunchConfig;
 import dev.gatun.op.TensorArena;
 import dev.gatun.tensor.DType;
@@ -12,6 +13,11 @@ import dev.gatun.tensor.Tensor;
 
 /// Sums over rows in two deterministic passes: chunks of rows, then the chunks in order.
 final class ColumnSum {
+  private static final KernelSpec<Partial> PARTIAL_KERNEL =
+      new KernelSpec<>("norm", "column_partial_bf16", Partial.class);
+  private static final KernelSpec<Sum> SUM_KERNEL =
+      new KernelSpec<>("norm", "column_sum_f32", Sum.class);
+
   private static final int CHUNKS = 64;
 
   private final Launcher launcher;
@@ -20,8 +26,8 @@ final class ColumnSum {
 
   ColumnSum(Launcher launcher) {
     this.launcher = launcher;
-    partialKernel = launcher.kernel("norm", "column_partial_bf16", Partial.class);
-    sumKernel = launcher.kernel("norm", "column_sum_f32", Sum.class);
+    partialKernel = launcher.kernel(PARTIAL_KERNEL);
+    sumKernel = launcher.kernel(SUM_KERNEL);
   }
 
   /// `out += Σ_chunk partial[chunk]`; both F32.

@@ -4,6 +4,7 @@ import static dev.gatun.cuda.op.DeviceStorage.pointer;
 
 import dev.gatun.cuda.DevicePtr;
 import dev.gatun.cuda.Kernel;
+import dev.gatun.cuda.KernelSpec;
 import dev.gatun.cuda.LaunchConfig;
 import dev.gatun.op.EmbeddingOps;
 import dev.gatun.op.TensorArena;
@@ -12,6 +13,15 @@ import dev.gatun.tensor.Tensor;
 
 /// Launches `embedding.cu`: token embedding, and moving rows around the loss.
 final class CudaEmbeddingOps implements EmbeddingOps {
+  private static final KernelSpec<Gather> GATHER =
+      new KernelSpec<>("embedding", "embedding_gather_bf16", Gather.class);
+  private static final KernelSpec<Scatter> SCATTER =
+      new KernelSpec<>("embedding", "embedding_scatter_add_bf16", Scatter.class);
+  private static final KernelSpec<MoveRows> GATHER_ROWS =
+      new KernelSpec<>("embedding", "rows_gather_bf16", MoveRows.class);
+  private static final KernelSpec<MoveRows> SCATTER_ROWS =
+      new KernelSpec<>("embedding", "rows_scatter_bf16", MoveRows.class);
+
   private final Launcher launcher;
   private final Kernel<Gather> gather;
   private final Kernel<Scatter> scatter;
@@ -20,10 +30,10 @@ final class CudaEmbeddingOps implements EmbeddingOps {
 
   CudaEmbeddingOps(Launcher launcher) {
     this.launcher = launcher;
-    gather = launcher.kernel("embedding", "embedding_gather_bf16", Gather.class);
-    scatter = launcher.kernel("embedding", "embedding_scatter_add_bf16", Scatter.class);
-    gatherRows = launcher.kernel("embedding", "rows_gather_bf16", MoveRows.class);
-    scatterRows = launcher.kernel("embedding", "rows_scatter_bf16", MoveRows.class);
+    gather = launcher.kernel(GATHER);
+    scatter = launcher.kernel(SCATTER);
+    gatherRows = launcher.kernel(GATHER_ROWS);
+    scatterRows = launcher.kernel(SCATTER_ROWS);
   }
 
   @Override

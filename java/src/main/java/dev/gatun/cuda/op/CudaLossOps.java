@@ -5,6 +5,7 @@ import static dev.gatun.cuda.op.DeviceStorage.pointerOrNull;
 
 import dev.gatun.cuda.DevicePtr;
 import dev.gatun.cuda.Kernel;
+import dev.gatun.cuda.KernelSpec;
 import dev.gatun.cuda.LaunchConfig;
 import dev.gatun.cuda.op.Products.Form;
 import dev.gatun.op.LossOps;
@@ -18,6 +19,9 @@ import org.jspecify.annotations.Nullable;
 /// Output head and cross-entropy: trained rows are gathered first, then, chunk by chunk, a product gives F32 logits, `loss.cu` turns
 /// them into losses and, in place, into their gradient, and two products take that to the hidden states and the head.
 final class CudaLossOps implements LossOps {
+  private static final KernelSpec<CrossEntropy> KERNEL =
+      new KernelSpec<>("loss", "cross_entropy_f32", CrossEntropy.class);
+
   private static final int THREADS = 512;
 
   private final Launcher launcher;
@@ -40,7 +44,7 @@ final class CudaLossOps implements LossOps {
     this.rows = rows;
     this.tensors = tensors;
     columnSum = new ColumnSum(launcher);
-    kernel = launcher.kernel("loss", "cross_entropy_f32", CrossEntropy.class);
+    kernel = launcher.kernel(KERNEL);
   }
 
   @Override

@@ -4,6 +4,7 @@ import static dev.gatun.cuda.op.DeviceStorage.pointer;
 
 import dev.gatun.cuda.DevicePtr;
 import dev.gatun.cuda.Kernel;
+import dev.gatun.cuda.KernelSpec;
 import dev.gatun.cuda.LaunchConfig;
 import dev.gatun.cuda.op.Products.Extras;
 import dev.gatun.cuda.op.Products.Form;
@@ -23,6 +24,13 @@ import org.jspecify.annotations.Nullable;
 /// Linear layers. A 4-bit weight is decoded inside the product kernel, or, for many rows where cuBLASLt is installed, into scratch for
 /// the library's product; few rows take the bandwidth-bound kernel.
 final class CudaMatmulOps implements MatmulOps {
+  private static final KernelSpec<Gemv> GEMV8 =
+      new KernelSpec<>("nf4", "nf4_gemv_8_bf16", Gemv.class);
+  private static final KernelSpec<Gemv> GEMV16 =
+      new KernelSpec<>("nf4", "nf4_gemv_16_bf16", Gemv.class);
+  private static final KernelSpec<Gemv> GEMV32 =
+      new KernelSpec<>("nf4", "nf4_gemv_32_bf16", Gemv.class);
+
   private static final int FEW_ROWS = 32; // up to here reading the packed weight is all that counts
   private static final int GEMV_RANGE = 512;
   private static final int GEMV_TABLE_BYTES = 32768;
@@ -42,9 +50,9 @@ final class CudaMatmulOps implements MatmulOps {
     this.quant = quant;
     this.tensors = tensors;
     columnSum = new ColumnSum(launcher);
-    gemv8 = launcher.kernel("nf4", "nf4_gemv_8_bf16", Gemv.class);
-    gemv16 = launcher.kernel("nf4", "nf4_gemv_16_bf16", Gemv.class);
-    gemv32 = launcher.kernel("nf4", "nf4_gemv_32_bf16", Gemv.class);
+    gemv8 = launcher.kernel(GEMV8);
+    gemv16 = launcher.kernel(GEMV16);
+    gemv32 = launcher.kernel(GEMV32);
   }
 
   @Override

@@ -5,6 +5,7 @@ import static dev.gatun.cuda.op.DeviceStorage.pointerOrNull;
 
 import dev.gatun.cuda.DevicePtr;
 import dev.gatun.cuda.Kernel;
+import dev.gatun.cuda.KernelSpec;
 import dev.gatun.op.MlpOps;
 import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Tensor;
@@ -12,14 +13,19 @@ import org.jspecify.annotations.Nullable;
 
 /// Launches `mlp.cu`.
 final class CudaMlpOps implements MlpOps {
+  private static final KernelSpec<Forward> FORWARD =
+      new KernelSpec<>("mlp", "glu_forward_bf16", Forward.class);
+  private static final KernelSpec<Backward> BACKWARD =
+      new KernelSpec<>("mlp", "glu_backward_bf16", Backward.class);
+
   private final Launcher launcher;
   private final Kernel<Forward> forward;
   private final Kernel<Backward> backward;
 
   CudaMlpOps(Launcher launcher) {
     this.launcher = launcher;
-    forward = launcher.kernel("mlp", "glu_forward_bf16", Forward.class);
-    backward = launcher.kernel("mlp", "glu_backward_bf16", Backward.class);
+    forward = launcher.kernel(FORWARD);
+    backward = launcher.kernel(BACKWARD);
   }
 
   @Override

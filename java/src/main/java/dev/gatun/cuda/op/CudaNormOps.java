@@ -5,6 +5,7 @@ import static dev.gatun.cuda.op.DeviceStorage.pointerOrNull;
 
 import dev.gatun.cuda.DevicePtr;
 import dev.gatun.cuda.Kernel;
+import dev.gatun.cuda.KernelSpec;
 import dev.gatun.cuda.LaunchConfig;
 import dev.gatun.op.NormOps;
 import dev.gatun.op.TensorArena;
@@ -15,6 +16,17 @@ import org.jspecify.annotations.Nullable;
 
 /// Launches `norm.cu`.
 final class CudaNormOps implements NormOps {
+  private static final KernelSpec<Forward> FORWARD_WARP =
+      new KernelSpec<>("norm", "rms_norm_forward_bf16_warp", Forward.class);
+  private static final KernelSpec<Forward> FORWARD_BLOCK =
+      new KernelSpec<>("norm", "rms_norm_forward_bf16_block", Forward.class);
+  private static final KernelSpec<Backward> BACKWARD_WARP =
+      new KernelSpec<>("norm", "rms_norm_backward_bf16_warp", Backward.class);
+  private static final KernelSpec<Backward> BACKWARD_BLOCK =
+      new KernelSpec<>("norm", "rms_norm_backward_bf16_block", Backward.class);
+  private static final KernelSpec<WeightPartial> WEIGHT_PARTIAL =
+      new KernelSpec<>("norm", "rms_norm_weight_partial_bf16", WeightPartial.class);
+
   private static final int WARP_LIMIT = 1024; // longer vectors get a block of their own
   private static final int CHUNKS = 64;
 
@@ -28,11 +40,11 @@ final class CudaNormOps implements NormOps {
 
   CudaNormOps(Launcher launcher) {
     this.launcher = launcher;
-    forwardWarp = launcher.kernel("norm", "rms_norm_forward_bf16_warp", Forward.class);
-    forwardBlock = launcher.kernel("norm", "rms_norm_forward_bf16_block", Forward.class);
-    backwardWarp = launcher.kernel("norm", "rms_norm_backward_bf16_warp", Backward.class);
-    backwardBlock = launcher.kernel("norm", "rms_norm_backward_bf16_block", Backward.class);
-    weightPartial = launcher.kernel("norm", "rms_norm_weight_partial_bf16", WeightPartial.class);
+    forwardWarp = launcher.kernel(FORWARD_WARP);
+    forwardBlock = launcher.kernel(FORWARD_BLOCK);
+    backwardWarp = launcher.kernel(BACKWARD_WARP);
+    backwardBlock = launcher.kernel(BACKWARD_BLOCK);
+    weightPartial = launcher.kernel(WEIGHT_PARTIAL);
     columnSum = new ColumnSum(launcher);
   }
 

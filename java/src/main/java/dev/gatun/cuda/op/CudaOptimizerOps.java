@@ -5,6 +5,7 @@ import static dev.gatun.cuda.op.DeviceStorage.pointerOrNull;
 
 import dev.gatun.cuda.DevicePtr;
 import dev.gatun.cuda.Kernel;
+import dev.gatun.cuda.KernelSpec;
 import dev.gatun.cuda.LaunchConfig;
 import dev.gatun.op.OptimizerOps;
 import dev.gatun.op.TensorArena;
@@ -16,6 +17,15 @@ import org.jspecify.annotations.Nullable;
 
 /// Launches `optimizer.cu`.
 final class CudaOptimizerOps implements OptimizerOps {
+  private static final KernelSpec<AdamWParameters> ADAM_W =
+      new KernelSpec<>("optimizer", "adamw_f32", AdamWParameters.class);
+  private static final KernelSpec<SgdParameters> SGD =
+      new KernelSpec<>("optimizer", "sgd_f32", SgdParameters.class);
+  private static final KernelSpec<SquarePartial> SQUARE_PARTIAL =
+      new KernelSpec<>("optimizer", "square_sum_partial_f32", SquarePartial.class);
+  private static final KernelSpec<SquareFinish> SQUARE_FINISH =
+      new KernelSpec<>("optimizer", "square_sum_finish_f32", SquareFinish.class);
+
   private static final int NORM_BLOCKS = 512; // fixed, so that the order of additions is
 
   private final Launcher launcher;
@@ -26,10 +36,10 @@ final class CudaOptimizerOps implements OptimizerOps {
 
   CudaOptimizerOps(Launcher launcher) {
     this.launcher = launcher;
-    adamW = launcher.kernel("optimizer", "adamw_f32", AdamWParameters.class);
-    sgd = launcher.kernel("optimizer", "sgd_f32", SgdParameters.class);
-    squarePartial = launcher.kernel("optimizer", "square_sum_partial_f32", SquarePartial.class);
-    squareFinish = launcher.kernel("optimizer", "square_sum_finish_f32", SquareFinish.class);
+    adamW = launcher.kernel(ADAM_W);
+    sgd = launcher.kernel(SGD);
+    squarePartial = launcher.kernel(SQUARE_PARTIAL);
+    squareFinish = launcher.kernel(SQUARE_FINISH);
   }
 
   @Override

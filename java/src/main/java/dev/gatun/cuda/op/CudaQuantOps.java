@@ -4,6 +4,7 @@ import static dev.gatun.cuda.op.DeviceStorage.pointer;
 
 import dev.gatun.cuda.DevicePtr;
 import dev.gatun.cuda.Kernel;
+import dev.gatun.cuda.KernelSpec;
 import dev.gatun.cuda.LaunchConfig;
 import dev.gatun.op.QuantOps;
 import dev.gatun.op.TensorArena;
@@ -17,6 +18,19 @@ import dev.gatun.tensor.Tensor;
 
 /// Launches the quantisation kernels of `nf4.cu`, bit for bit as [dev.gatun.quant.Nf4Codec].
 final class CudaQuantOps implements QuantOps {
+  private static final KernelSpec<Quantize> QUANTIZE =
+      new KernelSpec<>("nf4", "nf4_quantize", Quantize.class);
+  private static final KernelSpec<QuantizeBlocks64> QUANTIZE_BLOCKS64 =
+      new KernelSpec<>("nf4", "nf4_quantize_b64", QuantizeBlocks64.class);
+  private static final KernelSpec<Mean> MEAN =
+      new KernelSpec<>("nf4", "nf4_scale_mean", Mean.class);
+  private static final KernelSpec<Scales> QUANTIZE_SCALES =
+      new KernelSpec<>("nf4", "nf4_quantize_scales", Scales.class);
+  private static final KernelSpec<Expand> EXPAND =
+      new KernelSpec<>("nf4", "nf4_expand_scales", Expand.class);
+  private static final KernelSpec<Dequantize> DEQUANTIZE =
+      new KernelSpec<>("nf4", "nf4_dequantize", Dequantize.class);
+
   private final CudaBackend backend;
   private final Launcher launcher;
   private final CudaTensorOps tensors;
@@ -31,12 +45,12 @@ final class CudaQuantOps implements QuantOps {
     this.backend = backend;
     this.launcher = launcher;
     this.tensors = tensors;
-    quantize = launcher.kernel("nf4", "nf4_quantize", Quantize.class);
-    quantizeBlocks64 = launcher.kernel("nf4", "nf4_quantize_b64", QuantizeBlocks64.class);
-    mean = launcher.kernel("nf4", "nf4_scale_mean", Mean.class);
-    quantizeScales = launcher.kernel("nf4", "nf4_quantize_scales", Scales.class);
-    expand = launcher.kernel("nf4", "nf4_expand_scales", Expand.class);
-    dequantize = launcher.kernel("nf4", "nf4_dequantize", Dequantize.class);
+    quantize = launcher.kernel(QUANTIZE);
+    quantizeBlocks64 = launcher.kernel(QUANTIZE_BLOCKS64);
+    mean = launcher.kernel(MEAN);
+    quantizeScales = launcher.kernel(QUANTIZE_SCALES);
+    expand = launcher.kernel(EXPAND);
+    dequantize = launcher.kernel(DEQUANTIZE);
   }
 
   @Override

@@ -4,18 +4,22 @@ import static dev.gatun.cuda.op.DeviceStorage.pointer;
 
 import dev.gatun.cuda.DevicePtr;
 import dev.gatun.cuda.Kernel;
+import dev.gatun.cuda.KernelSpec;
 import dev.gatun.op.RopeOps;
 import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Tensor;
 
 /// Launches `rope.cu`.
 final class CudaRopeOps implements RopeOps {
+  private static final KernelSpec<Apply> KERNEL =
+      new KernelSpec<>("rope", "rope_apply_bf16", Apply.class);
+
   private final Launcher launcher;
   private final Kernel<Apply> kernel;
 
   CudaRopeOps(Launcher launcher) {
     this.launcher = launcher;
-    kernel = launcher.kernel("rope", "rope_apply_bf16", Apply.class);
+    kernel = launcher.kernel(KERNEL);
   }
 
   @Override

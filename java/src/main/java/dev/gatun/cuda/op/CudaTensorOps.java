@@ -4,6 +4,7 @@ import static dev.gatun.cuda.op.DeviceStorage.pointer;
 
 import dev.gatun.cuda.DevicePtr;
 import dev.gatun.cuda.Kernel;
+import dev.gatun.cuda.KernelSpec;
 import dev.gatun.op.Dropout;
 import dev.gatun.op.Philox;
 import dev.gatun.op.TensorOps;
@@ -12,6 +13,19 @@ import dev.gatun.tensor.Tensor;
 
 /// Launches `tensor.cu`.
 final class CudaTensorOps implements TensorOps {
+  private static final KernelSpec<Binary> COPY =
+      new KernelSpec<>("tensor", "tensor_copy", Binary.class);
+  private static final KernelSpec<Binary> ADD =
+      new KernelSpec<>("tensor", "tensor_add", Binary.class);
+  private static final KernelSpec<AddRow> ADD_ROW =
+      new KernelSpec<>("tensor", "tensor_add_row", AddRow.class);
+  private static final KernelSpec<CheckFinite> CHECK_FINITE =
+      new KernelSpec<>("tensor", "tensor_check_finite", CheckFinite.class);
+  private static final KernelSpec<ApplyDropout> DROPOUT =
+      new KernelSpec<>("tensor", "dropout_bf16", ApplyDropout.class);
+  private static final KernelSpec<Noise> NOISE =
+      new KernelSpec<>("tensor", "uniform_noise_bf16", Noise.class);
+
   private final Launcher launcher;
   private final Kernel<Binary> copy;
   private final Kernel<Binary> add;
@@ -22,12 +36,12 @@ final class CudaTensorOps implements TensorOps {
 
   CudaTensorOps(Launcher launcher) {
     this.launcher = launcher;
-    copy = launcher.kernel("tensor", "tensor_copy", Binary.class);
-    add = launcher.kernel("tensor", "tensor_add", Binary.class);
-    addRow = launcher.kernel("tensor", "tensor_add_row", AddRow.class);
-    checkFinite = launcher.kernel("tensor", "tensor_check_finite", CheckFinite.class);
-    dropout = launcher.kernel("tensor", "dropout_bf16", ApplyDropout.class);
-    noise = launcher.kernel("tensor", "uniform_noise_bf16", Noise.class);
+    copy = launcher.kernel(COPY);
+    add = launcher.kernel(ADD);
+    addRow = launcher.kernel(ADD_ROW);
+    checkFinite = launcher.kernel(CHECK_FINITE);
+    dropout = launcher.kernel(DROPOUT);
+    noise = launcher.kernel(NOISE);
   }
 
   @Override

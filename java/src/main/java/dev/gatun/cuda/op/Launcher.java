@@ -2,9 +2,11 @@ package dev.gatun.cuda.op;
 
 import dev.gatun.cuda.Context;
 import dev.gatun.cuda.Kernel;
+import dev.gatun.cuda.KernelSpec;
 import dev.gatun.cuda.LaunchConfig;
 import dev.gatun.cuda.Module;
 import dev.gatun.cuda.Stream;
+import dev.gatun.cuda.Target;
 import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Tensor;
 import java.util.HashMap;
@@ -33,9 +35,18 @@ final class Launcher implements AutoCloseable {
     return stream;
   }
 
-  /// A kernel of `native/src/main/cuda/MODULE.cu`.
-  <P extends Record> Kernel<P> kernel(String module, String entry, Class<P> parameters) {
-    return modules.computeIfAbsent(module, name -> Module.load(context, name)).kernel(entry, parameters);
+  /// A kernel, its module loaded at first use.
+  <P extends Record> Kernel<P> kernel(KernelSpec<P> spec) {
+    return modules
+        .computeIfAbsent(
+            spec.module() + " " + spec.target(),
+            key -> Module.load(context, spec.module(), spec.target()))
+        .kernel(spec);
+  }
+
+  /// Whether Hopper's own kernels run here.
+  boolean isHopper() {
+    return Target.SM90A.runsOn(context.device());
   }
 
   <P extends Record> void launch(Kernel<P> kernel, LaunchConfig config, P parameters) {

@@ -7,12 +7,15 @@ import dev.gatun.cuda.CublasLt;
 import dev.gatun.cuda.DevicePtr;
 import dev.gatun.cuda.Gemm;
 import dev.gatun.cuda.Kernel;
+import dev.gatun.cuda.KernelSpec;
 import dev.gatun.cuda.LaunchConfig;
 import dev.gatun.op.TensorArena;
 import dev.gatun.quant.Weight;
 import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
+import java.util.Arrays;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /// Products of bf16 matrices, by cuBLASLt where it is installed and the operands suit it, else by `matmul.cu`; and of 4-bit weights,
@@ -44,6 +47,15 @@ final class Products {
     static final Extras NONE = new Extras(null, null, null, null, 0);
   }
 
+  private static final List<KernelSpec<Parameters>> ALIGNED_SPECS = specs("matmul_%s_bf16");
+  private static final List<KernelSpec<Parameters>> ANY_SPECS = specs("matmul_%s_any_bf16");
+  private static final KernelSpec<Parameters> NF4_FORWARD =
+      new KernelSpec<>("matmul", "nf4_matmul_nt_bf16", Parameters.class);
+  private static final KernelSpec<Parameters> NF4_BACKWARD =
+      new KernelSpec<>("matmul", "nf4_matmul_nn_bf16", Parameters.class);
+  private static final KernelSpec<SplitSum> SPLIT_SUM =
+      new KernelSpec<>("matmul", "split_sum_f32", SplitSum.class);
+
   private static final int TILE = 128;
   private static final int STEP = 64;
   private static final int SHARED_DENSE = 98304;
@@ -55,8 +67,8 @@ final class Products {
   private final CudaTensorOps tensors;
   private final @Nullable CublasLt cublas;
   private final CublasLt.Workspace workspace;
-  private final Kernel<Parameters>[] aligned;
-  private final Kernel<Parameters>[] any;
+  private final List<Kernel<Parameters>> aligned;
+  private final List<Kernel<Parameters>> any;
   private final Kernel<Parameters> nf4Forward;
   private final Kernel<Parameters> nf4Backward;
   private final Kernel<SplitSum> splitSum;
@@ -70,11 +82,11 @@ final class Products {
     this.tensors = tensors;
     this.cublas = cublas;
     this.workspace = workspace;
-    aligned = kernels("matmul_%s_bf16");
-    any = kernels("matmul_%s_any_bf16");
-    nf4Forward = launcher.kernel("matmul", "nf4_matmul_nt_bf16", Parameters.class);
-    nf4Backward = launcher.kernel("matmul", "nf4_matmul_nn_bf16", Parameters.class);
-    splitSum = launcher.kernel("matmul", "split_sum_f32", SplitSum.class);
+    aligned = ALIGNED_SPECS.stream().map(launcher::kernel).toList();
+    any = ANY_SPECS.stream().map(launcher::kernel).toList();
+    nf4Forward = launcher.kernel(NF4_FORWARD);
+    nf4Backward = launcher.kernel(NF4_BACKWARD);
+    splitSum = launcher.kernel(SPLIT_SUM);
   }
 
   boolean hasLibrary() {
@@ -102,7 +114,7 @@ final class Products {
       Operands operands = new Operands(pointer(b), b.rowStride(), DevicePtr.NULL);
       long k = a.cols();
       launcher.launch(
-          (suitsVector(a, b) ? aligned : any)[form.ordinal()],
+          (suitsVector(a, b) ? aligned : any).get(form.ordinal()),
           grid(out.rows(), out.cols(), 1).withShared(SHARED_DENSE),
           parameters(pointer(out), out, a, operands, out.cols(), k, extras, 1, accumulate, steps(k)));
       return;
@@ -197,7 +209,7 @@ final class Products {
     int stepsPerSplit = Math.ceilDiv(steps(k), splits);
     Operands operands = new Operands(pointer(b), b.rowStride(), DevicePtr.NULL);
     LaunchConfig grid = grid(out.rows(), out.cols(), splits).withShared(SHARED_DENSE);
-    Kernel<Parameters> kernel = (suitsVector(a, b) ? aligned : any)[form.ordinal()];
+    Kernel<Parameters> kernel = (suitsVector(a, b) ? aligned : any).get(form.ordinal());
     if (splits == 1) {
       Parameters direct =
           parameters(pointer(out), out, a, operands, out.cols(), k, Extras.NONE, alpha, accumulate, stepsPerSplit);
@@ -260,14 +272,11 @@ final class Products {
         stepsPerSplit);
   }
 
-  @SuppressWarnings({"unchecked", "rawtypes"})
-  private Kernel<Parameters>[] kernels(String pattern) {
-    Kernel<Parameters>[] kernels = new Kernel[Form.values().length];
-    for (Form form : Form.values()) {
-      kernels[form.ordinal()] =
-          launcher.kernel("matmul", pattern.formatted(form.suffix), Parameters.class);
-    }
-    return kernels;
+  // One kernel for each form, in the order of the enum.
+  private static List<KernelSpec<Parameters>> specs(String pattern) {
+    return Arrays.stream(Form.values())
+        .map(form -> new KernelSpec<>("matmul", pattern.formatted(form.suffix), Parameters.class))
+        .toList();
   }
 
   private static boolean suitsVector(Tensor a, Tensor b) {
