@@ -13,6 +13,7 @@ import java.lang.invoke.MethodHandle;
 import java.lang.invoke.MethodHandleProxies;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.MethodType;
+import java.lang.invoke.VarHandle;
 import java.lang.reflect.Method;
 import java.lang.reflect.RecordComponent;
 import java.util.ArrayList;
@@ -74,6 +75,23 @@ record ArgumentLayout(
   /// One parameter: its component's name, its kind and its offset in bytes.
   record Argument(String name, Kind kind, long offset) {}
 
+  private static final MethodHandle ADDRESS;
+  private static final MethodHandle WRITE_MAP;
+
+  static {
+    try {
+      MethodHandles.Lookup lookup = MethodHandles.lookup();
+      ADDRESS = lookup.findVirtual(DevicePtr.class, "address", MethodType.methodType(long.class));
+      WRITE_MAP =
+          lookup.findStatic(
+              TensorMap.class,
+              "write",
+              MethodType.methodType(void.class, MemorySegment.class, long.class, TensorMap.class));
+    } catch (ReflectiveOperationException e) {
+      throw new ExceptionInInitializerError(e);
+    }
+  }
+
   private static final ClassValue<ArgumentLayout> CACHE =
       new ClassValue<>() {
         @Override
@@ -121,7 +139,7 @@ record ArgumentLayout(
   private static MethodHandle store(ValueLayout layout, long offset, MethodHandle read) {
     MethodHandle set =
         MethodHandles.insertCoordinates(layout.varHandle(), 1, offset)
-            .toMethodHandle(java.lang.invoke.VarHandle.AccessMode.SET);
+            .toMethodHandle(VarHandle.AccessMode.SET);
     return MethodHandles.filterArguments(set, 1, read);
   }
 
@@ -140,23 +158,6 @@ record ArgumentLayout(
     } catch (IllegalAccessException e) {
       throw new IllegalArgumentException(
           component.getDeclaringRecord().getName() + " is in a package that is not open", e);
-    }
-  }
-
-  private static final MethodHandle ADDRESS;
-  private static final MethodHandle WRITE_MAP;
-
-  static {
-    try {
-      MethodHandles.Lookup lookup = MethodHandles.lookup();
-      ADDRESS = lookup.findVirtual(DevicePtr.class, "address", MethodType.methodType(long.class));
-      WRITE_MAP =
-          lookup.findStatic(
-              TensorMap.class,
-              "write",
-              MethodType.methodType(void.class, MemorySegment.class, long.class, TensorMap.class));
-    } catch (ReflectiveOperationException e) {
-      throw new ExceptionInInitializerError(e);
     }
   }
 }

@@ -64,11 +64,6 @@ public final class CudaException extends FailureException {
     return new CudaException(code, name, call + " failed: " + name + " (" + code + ")");
   }
 
-  /// True for errors after which the context cannot be used any more.
-  boolean isSticky() {
-    return isKernelFault(code);
-  }
-
   private static String text(int code, boolean name) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment out = arena.allocate(ValueLayout.ADDRESS);

@@ -83,9 +83,9 @@ public record Device(
         Driver.totalMemory(handle),
         Driver.attribute(handle, Cuda.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT()),
         new Clocks(
-            Driver.attribute(handle, Cuda.CU_DEVICE_ATTRIBUTE_CLOCK_RATE()),
-            Driver.attribute(handle, Cuda.CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE()),
-            Driver.attribute(handle, Cuda.CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH())),
+            Driver.attributeOrZero(handle, Cuda.CU_DEVICE_ATTRIBUTE_CLOCK_RATE()),
+            Driver.attributeOrZero(handle, Cuda.CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE()),
+            Driver.attributeOrZero(handle, Cuda.CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH())),
         new Limits(
             Driver.attribute(handle, Cuda.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN()),
             Driver.attribute(

@@ -97,6 +97,14 @@ final class Driver {
         () -> "cuDeviceGetAttribute(attribute=" + attribute + ", device=" + device + ")");
   }
 
+  /// An attribute that the driver may no longer report: 0 then.
+  static int attributeOrZero(int device, int attribute) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment out = arena.allocate(JAVA_INT);
+      return Cuda.cuDeviceGetAttribute(out, attribute, device) == 0 ? out.get(JAVA_INT, 0) : 0;
+    }
+  }
+
   static long totalMemory(int device) {
     return outLong(
         out -> Cuda.cuDeviceTotalMem_v2(out, device),

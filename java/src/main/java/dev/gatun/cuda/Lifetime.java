@@ -32,10 +32,6 @@ final class Lifetime implements Runnable {
     return description;
   }
 
-  Context context() {
-    return context;
-  }
-
   /// @throws IllegalStateException if the resource is closed
   void requireOpen() {
     if (!open) {

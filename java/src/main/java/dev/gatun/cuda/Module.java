@@ -30,7 +30,7 @@ public final class Module implements AutoCloseable {
     Optional<String> hopper =
         Target.SM90A.runsOn(context.device()) ? source(name, Target.SM90A) : Optional.empty();
     return hopper.isPresent()
-        ? ofPtx(context, name + " (sm_90a)", hopper.get())
+        ? ofPtx(context, moduleName(name, Target.SM90A), hopper.get())
         : load(context, name, Target.SM80);
   }
 
@@ -49,7 +49,7 @@ public final class Module implements AutoCloseable {
                 new FailureException(
                     "this build has no GPU kernels (%s is missing): build with the CUDA Toolkit 13, or run with --device cpu"
                         .formatted(target.resource(name))));
-    return ofPtx(context, name, ptx);
+    return ofPtx(context, moduleName(name, target), ptx);
   }
 
   /// True if the build holds the module for the target.
@@ -91,6 +91,16 @@ public final class Module implements AutoCloseable {
     return new Kernel<>(this, entry, DriverModules.function(handle, name, entry), parameters);
   }
 
+  /// The kernel that a spec names.
+  ///
+  /// @throws IllegalArgumentException if it is a kernel of another module
+  public <P extends Record> Kernel<P> kernel(KernelSpec<P> spec) {
+    if (!name.equals(moduleName(spec.module(), spec.target()))) {
+      throw new IllegalArgumentException(spec + " is not of module " + name);
+    }
+    return kernel(spec.entry(), spec.parameters());
+  }
+
   public Context context() {
     return context;
   }
@@ -102,6 +112,13 @@ public final class Module implements AutoCloseable {
   @Override
   public void close() {
     lifetime.end(() -> DriverModules.unload(handle));
+  }
+
+  private static String moduleName(String name, Target target) {
+    return switch (target) {
+      case SM80 -> name;
+      case SM90A -> name + " (sm_90a)";
+    };
   }
 
   void requireOpen() {

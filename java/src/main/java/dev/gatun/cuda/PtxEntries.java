@@ -33,7 +33,7 @@ public record PtxEntries(Map<String, Entry> entries) {
           result.add(
               "%s: parameter %d is %s and component %s of %s is %s"
                   .formatted(name, i, parameter, argument.name(), type.getName(), argument.kind()));
-        } else if (parameter.offset() != argument.offset()) {
+        } else if (result.isEmpty() && parameter.offset() != argument.offset()) {
           result.add(
               "%s: parameter %d is at offset %d and component %s of %s at %d"
                   .formatted(

@@ -43,12 +43,8 @@ record PtxVersion(int version) {
 
   /// The oldest CUDA version, as `cuDriverGetVersion` counts, whose driver reads this PTX.
   int requiredCuda() {
-    return release().cuda();
-  }
-
-  /// The driver series that brought this version: 580 for PTX 9.0.
-  int requiredDriverSeries() {
-    return release().driver();
+    var entry = RELEASES.ceilingEntry(version);
+    return (entry != null ? entry : RELEASES.lastEntry()).getValue().cuda();
   }
 
   @Override
@@ -63,10 +59,5 @@ record PtxVersion(int version) {
         .mapToInt(Release::driver)
         .min()
         .orElse(RELEASES.lastEntry().getValue().driver());
-  }
-
-  private Release release() {
-    var entry = RELEASES.ceilingEntry(version);
-    return entry != null ? entry.getValue() : RELEASES.lastEntry().getValue();
   }
 }
