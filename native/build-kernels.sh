@@ -117,4 +117,6 @@ while read -r _ _ name; do
   cat "$work/$name.tsv"
 done <"$jobs" | LC_ALL=C sort >>"$report.part"
 mv "$report.part" "$report"
-echo "kernels=present" >"$out/kernels.properties"
+# The PTX version decides which drivers can run the kernels.
+version=$(cat "$out"/*.ptx 2>/dev/null | sed -n 's/^\.version //p' | sort -V | tail -n 1)
+printf 'kernels=present\nptx=%s\n' "$version" >"$out/kernels.properties"

@@ -176,11 +176,15 @@ public final class Context implements AutoCloseable {
     }
   }
 
+  /// One sentence for a GPU that is too old.
+  static String tooOld(Device device) {
+    return "%s has compute capability %s and the kernels need 8.0 (Ampere) or newer: use another GPU or --device cpu"
+        .formatted(device, device.capabilityText());
+  }
+
   private static void requireCapability(Device device) {
-    if (device.capability() < Device.OLDEST_CAPABILITY) {
-      throw new FailureException(
-          "%s has compute capability %s and the kernels need 8.0 (Ampere) or newer: use another GPU or --device cpu"
-              .formatted(device, device.capabilityText()));
+    if (!device.isSupported()) {
+      throw new FailureException(tooOld(device));
     }
   }
 }

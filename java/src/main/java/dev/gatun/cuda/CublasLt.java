@@ -10,10 +10,10 @@ import java.lang.foreign.MemorySegment;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 
-/// Matrix products by cuBLASLt. The algorithm for a form of product is chosen once, by the library's
-/// heuristic, and kept; only algorithms that add partial sums in fp32 and in a fixed order are
-/// allowed. Asynchronous; any thread may use it; it may be captured in a [Graph] once the form has
-/// been seen.
+/// Matrix products by cuBLASLt. The algorithm for a form of product is chosen once, by the
+/// library's heuristic, and kept; only algorithms that add partial sums in fp32 and in a fixed
+/// order are allowed. Asynchronous; any thread may use it; it may be captured in a [Graph] once the
+/// form has been seen.
 public final class CublasLt implements AutoCloseable {
   private final Context context;
   private final MemorySegment handle;
@@ -50,10 +50,9 @@ public final class CublasLt implements AutoCloseable {
     LibraryReport report = LibraryReport.of(NativeLibrary.CUBLASLT);
     report
         .problem()
-        .ifPresent(
-            problem -> {
-              throw new FailureException(problem);
-            });
+        .ifPresent(problem -> {
+          throw new FailureException(problem);
+        });
     context.makeCurrent();
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment out = arena.allocate(ADDRESS);
@@ -100,13 +99,11 @@ public final class CublasLt implements AutoCloseable {
 
   @Override
   public void close() {
-    lifetime.end(
-        () -> {
-          plans.values().forEach(GemmPlan::destroy);
-          plans.clear();
-          GemmPlan.check(
-              dev.gatun.bindings.cublaslt.CublasLt.cublasLtDestroy(handle),
-              () -> "cublasLtDestroy()");
-        });
+    lifetime.end(() -> {
+      plans.values().forEach(GemmPlan::destroy);
+      plans.clear();
+      GemmPlan.check(
+          dev.gatun.bindings.cublaslt.CublasLt.cublasLtDestroy(handle), () -> "cublasLtDestroy()");
+    });
   }
 }

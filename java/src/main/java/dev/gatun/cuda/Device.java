@@ -26,7 +26,7 @@ public record Device(
     Limits limits) {
 
   /// The oldest GPU that our kernels run on: Ampere.
-  public static final int OLDEST_CAPABILITY = 80;
+  private static final int OLDEST_CAPABILITY = 80;
 
   /// Rates in kHz and the width of the memory bus in bits; 0 where the driver no longer tells.
   public record Clocks(int coreKilohertz, int memoryKilohertz, int memoryBusBits) {}
@@ -60,6 +60,11 @@ public record Device(
   public static int driverVersion() {
     Driver.initialise();
     return Driver.version();
+  }
+
+  /// True if our kernels run on it.
+  public boolean isSupported() {
+    return capability >= OLDEST_CAPABILITY;
   }
 
   /// `9.0` for 90.

@@ -1,7 +1,7 @@
 package dev.gatun.cuda;
 
-/// The form of a matrix product `D = alpha · op(A) · op(B) + beta · C` of row-major matrices: A and B
-/// bf16, C and D of one type, sums in fp32. `op` transposes or not; strides are elements from one
+/// The form of a matrix product `D = alpha · op(A) · op(B) + beta · C` of row-major matrices: A and
+/// B bf16, C and D of one type, sums in fp32. `op` transposes or not; strides are elements from one
 /// row to the next.
 ///
 /// @param m rows of op(A), C and D

@@ -108,9 +108,7 @@ final class GemmPlan {
   private static CudaException failure(int status, String call) {
     MemorySegment name = cublasLtGetStatusName(status);
     return CudaException.ofLibrary(
-        status,
-        name.address() == 0 ? "a cuBLAS error" : name.reinterpret(256).getString(0),
-        call);
+        status, name.address() == 0 ? "a cuBLAS error" : name.reinterpret(256).getString(0), call);
   }
 
   private MemorySegment operation() {
@@ -118,7 +116,8 @@ final class GemmPlan {
         create(
             out -> cublasLtMatmulDescCreate(out, CUBLAS_COMPUTE_32F(), CUDA_R_32F()),
             "cublasLtMatmulDescCreate");
-    destructors.add(() -> check(cublasLtMatmulDescDestroy(result), () -> "cublasLtMatmulDescDestroy()"));
+    destructors.add(
+        () -> check(cublasLtMatmulDescDestroy(result), () -> "cublasLtMatmulDescDestroy()"));
     IntUnaryOperator transpose =
         attribute ->
             cublasLtMatmulDescSetAttribute(
@@ -148,14 +147,16 @@ final class GemmPlan {
         create(
             out -> cublasLtMatrixLayoutCreate(out, type, columns, rows, stride),
             "cublasLtMatrixLayoutCreate");
-    destructors.add(() -> check(cublasLtMatrixLayoutDestroy(result), () -> "cublasLtMatrixLayoutDestroy()"));
+    destructors.add(
+        () -> check(cublasLtMatrixLayoutDestroy(result), () -> "cublasLtMatrixLayoutDestroy()"));
     return result;
   }
 
   private MemorySegment preference(Key key) {
     MemorySegment result =
         create(out -> cublasLtMatmulPreferenceCreate(out), "cublasLtMatmulPreferenceCreate");
-    destructors.add(() -> check(cublasLtMatmulPreferenceDestroy(result), () -> "cublasLtMatmulPreferenceDestroy()"));
+    destructors.add(() ->
+        check(cublasLtMatmulPreferenceDestroy(result), () -> "cublasLtMatmulPreferenceDestroy()"));
     MemorySegment workspace = arena.allocateFrom(JAVA_LONG, key.workspaceBytes());
     check(
         cublasLtMatmulPreferenceSetAttribute(

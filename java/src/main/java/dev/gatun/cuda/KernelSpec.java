@@ -3,7 +3,8 @@ package dev.gatun.cuda;
 import java.util.List;
 
 /// Names a kernel of ours and the record of its parameters. A launcher keeps its specs in static
-/// final fields, where the PTX contract test finds them and holds each record against the built PTX.
+/// final fields, where the PTX contract test finds them and holds each record against the built
+/// PTX.
 ///
 /// @param module the file in `native/src/main/cuda` without its suffix
 /// @param entry the `extern "C"` function

@@ -45,8 +45,7 @@ public record LibraryReport(
                         library.path().map(Path::toString).orElse("an unknown place"),
                         version.text(),
                         library.remedy()));
-    return new LibraryReport(
-        library.name(), library.path(), Optional.of(version.text()), problem);
+    return new LibraryReport(library.name(), library.path(), Optional.of(version.text()), problem);
   }
 
   private record Version(String text, boolean supported) {

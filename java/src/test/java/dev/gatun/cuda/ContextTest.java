@@ -95,11 +95,11 @@ class ContextTest {
           .hasMessage("9 bytes at offset 8 are outside device buffer a (16 bytes)");
       assertThatThrownBy(() -> buffer.pointer(Long.MAX_VALUE, 1))
           .isInstanceOf(IndexOutOfBoundsException.class);
-      assertThatThrownBy(() -> buffer.pointer(-1, 1))
-          .isInstanceOf(IndexOutOfBoundsException.class);
+      assertThatThrownBy(() -> buffer.pointer(-1, 1)).isInstanceOf(IndexOutOfBoundsException.class);
       assertThatThrownBy(() -> stream.copy(buffer, 0, foreign, 0, 16))
           .isInstanceOf(IllegalArgumentException.class)
-          .hasMessage("device buffer b (16 bytes) belongs to cuda:1 Fake GPU 1, not to cuda:0 Fake GPU 0");
+          .hasMessage(
+              "device buffer b (16 bytes) belongs to cuda:1 Fake GPU 1, not to cuda:0 Fake GPU 0");
       assertThatThrownBy(() -> stream.fill(buffer, 2, 4, 1)).hasMessageContaining("32-bit words");
       assertThat(Fake.calls()).hasSize(before);
     }

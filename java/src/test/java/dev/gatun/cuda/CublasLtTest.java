@@ -69,8 +69,7 @@ class CublasLtTest {
         DeviceBuffer dc = wide ? f32(context, c) : bf16(context, c);
         DeviceBuffer dd = context.allocate("d", M * strideD * 4L);
         DeviceBuffer scratch = context.allocate("workspace", 1 << 20)) {
-      CublasLt.Workspace workspace =
-          new CublasLt.Workspace(scratch.pointer(), scratch.byteSize());
+      CublasLt.Workspace workspace = new CublasLt.Workspace(scratch.pointer(), scratch.byteSize());
       CublasLt.Matrices matrices =
           new CublasLt.Matrices(da.pointer(), db.pointer(), dc.pointer(), dd.pointer());
       blas.multiply(stream, gemm, matrices, 2f, 3f, workspace);
@@ -110,16 +109,14 @@ class CublasLtTest {
       assertThat(Fake.cublas("fake_preferred", 5)).isEqualTo(2); // cuBLASLt's A is our B
       assertThat(Fake.cublas("fake_preferred", 6)).isEqualTo(16);
       assertThat(Fake.cublas("fake_preferred", 8)).isEqualTo(256);
-      assertThatThrownBy(
-              () ->
-                  blas.multiply(
-                      stream,
-                      gemm,
-                      new CublasLt.Matrices(
-                          buffer.pointer(), buffer.pointer(), buffer.pointer(512, 8)),
-                      1f,
-                      1f,
-                      CublasLt.Workspace.NONE))
+      assertThatThrownBy(() ->
+              blas.multiply(
+                  stream,
+                  gemm,
+                  new CublasLt.Matrices(buffer.pointer(), buffer.pointer(), buffer.pointer(512, 8)),
+                  1f,
+                  1f,
+                  CublasLt.Workspace.NONE))
           .hasMessageContaining("there is no C");
     }
   }
@@ -131,33 +128,31 @@ class CublasLtTest {
         CublasLt blas = CublasLt.create(context);
         DeviceBuffer buffer = context.allocate("all", 4096)) {
       Fake.cublas("fake_refuse", 1);
-      assertThatThrownBy(
-              () ->
-                  blas.multiply(
-                      stream,
-                      Gemm.plain(2, 3, 4, Gemm.Output.F32),
-                      new CublasLt.Matrices(
-                          buffer.pointer(), buffer.pointer(), buffer.pointer(512, 24)),
-                      1f,
-                      0f,
-                      CublasLt.Workspace.NONE))
+      assertThatThrownBy(() ->
+              blas.multiply(
+                  stream,
+                  Gemm.plain(2, 3, 4, Gemm.Output.F32),
+                  new CublasLt.Matrices(
+                      buffer.pointer(), buffer.pointer(), buffer.pointer(512, 24)),
+                  1f,
+                  0f,
+                  CublasLt.Workspace.NONE))
           .isInstanceOf(CudaException.class)
           .hasMessageContaining("m=2, n=3, k=4")
           .hasMessageContaining("CUBLAS_STATUS_NOT_SUPPORTED (15)");
     }
     assertThat(Fake.cublas("fake_live")).isZero();
     assertThatThrownBy(() -> Gemm.plain(0, 1, 1, Gemm.Output.F32)).hasMessageContaining("empty");
-    assertThatThrownBy(
-            () ->
-                new Gemm(
-                    4,
-                    4,
-                    4,
-                    new Gemm.Operand(false, 3),
-                    new Gemm.Operand(false, 4),
-                    4,
-                    4,
-                    Gemm.Output.F32))
+    assertThatThrownBy(() ->
+            new Gemm(
+                4,
+                4,
+                4,
+                new Gemm.Operand(false, 3),
+                new Gemm.Operand(false, 4),
+                4,
+                4,
+                Gemm.Output.F32))
         .hasMessage("rows of A are 3 elements apart but 4 long");
   }
 
@@ -206,7 +201,8 @@ class CublasLtTest {
       result[i] =
           wide
               ? MemorySegment.ofArray(raw).get(JAVA_FLOAT.withByteAlignment(1), 4L * i)
-              : Bf16.toFloat(MemorySegment.ofArray(raw).get(JAVA_SHORT.withByteAlignment(1), 2L * i));
+              : Bf16.toFloat(
+                  MemorySegment.ofArray(raw).get(JAVA_SHORT.withByteAlignment(1), 2L * i));
     }
     return result;
   }

@@ -35,7 +35,6 @@ final class Fake {
       long[] pointers,
       MemorySegment bytes) {}
 
-
   private Fake() {}
 
   static void reset() {
@@ -112,7 +111,9 @@ final class Fake {
                 java.nio.file.Path.of(System.getProperty(library)), Arena.global())
             .findOrThrow(name);
     try {
-      return Linker.nativeLinker().downcallHandle(symbol, descriptor).invokeWithArguments(arguments);
+      return Linker.nativeLinker()
+          .downcallHandle(symbol, descriptor)
+          .invokeWithArguments(arguments);
     } catch (RuntimeException | Error e) {
       throw e;
     } catch (Throwable e) {

@@ -13,10 +13,10 @@ import org.junit.jupiter.api.extension.ExtensionContext;
 import org.junit.jupiter.api.extension.InvocationInterceptor;
 import org.junit.jupiter.api.extension.ReflectiveInvocationContext;
 
-/// Runs each test method against doubles of libcuda and libcublasLt, compiled with gcc from the test
-/// resources. The method runs in a copy of its class under a class loader of its own, so that the
-/// process may also hold the real libraries, and every test starts with fresh static state. Test
-/// methods take no arguments.
+/// Runs each test method against doubles of libcuda and libcublasLt, compiled with gcc from the
+/// test resources. The method runs in a copy of its class under a class loader of its own, so that
+/// the process may also hold the real libraries, and every test starts with fresh static state.
+/// Test methods take no arguments.
 final class FakeDriver implements ExecutionCondition, InvocationInterceptor {
   static final String CUDA = "gatun.lib.cuda";
   static final String CUBLASLT = "gatun.lib.cublaslt";

@@ -225,8 +225,7 @@ class GpuTest {
   void aRefusedLaunchLeavesTheContextUsable() {
     try (Stream stream = context.stream("compute");
         Module module =
-            Module.ofPtx(
-                context, "limited", PTX.replace("factor)", "factor) .maxntid 64, 1, 1"));
+            Module.ofPtx(context, "limited", PTX.replace("factor)", "factor) .maxntid 64, 1, 1"));
         DeviceBuffer out = context.allocate("out", 4096)) {
       Kernel<Multiples> kernel = module.kernel("multiples", Multiples.class);
       Multiples parameters = new Multiples(out.pointer(), 1024, 1);

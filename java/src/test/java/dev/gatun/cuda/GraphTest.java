@@ -40,14 +40,13 @@ class GraphTest {
   void aFailedCaptureLeavesTheStreamUsable() {
     try (Context context = Context.open(Device.of(0));
         Stream stream = context.stream("compute")) {
-      assertThatThrownBy(
-              () ->
-                  Graph.capture(
-                      "bad",
-                      stream,
-                      () -> {
-                        throw new IllegalArgumentException("work failed");
-                      }))
+      assertThatThrownBy(() ->
+              Graph.capture(
+                  "bad",
+                  stream,
+                  () -> {
+                    throw new IllegalArgumentException("work failed");
+                  }))
           .isInstanceOf(IllegalArgumentException.class)
           .hasNoSuppressedExceptions();
       assertThat(Fake.get(Fake.State.CAPTURING)).isZero();

@@ -208,7 +208,8 @@ class KernelTest {
   void aFailedCompilationShowsItsLog() {
     try (Context context = Context.open(Device.of(0))) {
       Fake.fail("cuModuleLoadDataEx", 218);
-      Fake.errorLog("ptxas application ptx input, line 9; error: Unknown symbol 'x'\n  ptxas fatal\n");
+      Fake.errorLog(
+          "ptxas application ptx input, line 9; error: Unknown symbol 'x'\n  ptxas fatal\n");
       assertThatThrownBy(() -> Module.ofPtx(context, "broken", PTX))
           .isInstanceOf(CudaException.class)
           .hasMessage(

@@ -7,6 +7,7 @@ import dev.gatun.bindings.NativeLibrary;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 
@@ -27,6 +28,9 @@ class NativeLibraryTest {
       LibraryReport report = LibraryReport.of(NativeLibrary.CUDA);
       assertThat(report.version()).contains("13.0");
       assertThat(report.problem()).isEmpty();
+      Installation installation = Installation.probe();
+      assertThat(installation.driver()).isEqualTo(report);
+      assertThat(installation.gpus()).extracting(Device::name).containsExactly("Fake GPU 0");
     } finally {
       System.clearProperty("gatun.lib.path");
       Files.delete(link);
@@ -35,16 +39,18 @@ class NativeLibraryTest {
   }
 
   @Test
-  void aFileThatIsNoLibraryIsNamed() throws IOException {
+  void aFoundFileThatCannotBeUsedIsNamed() throws IOException {
     Path folder = Files.createTempDirectory("gatun-lib");
-    Path file = Files.writeString(folder.resolve("libnccl.so.2"), "not a library");
+    Path file = folder.resolve("libnccl.so.2");
+    Files.copy(Path.of(System.getProperty(FakeDriver.CUDA)), file);
     System.setProperty("gatun.lib.path", folder.toString());
     try {
-      if (!NativeLibrary.NCCL.isAvailable()) { // a machine with NCCL uses the one that works
-        assertThat(NativeLibrary.NCCL.failure())
-            .contains(file + " (does not load: other architecture or a missing dependency)")
-            .contains("install NCCL 2 (apt libnccl2, pip nvidia-nccl-cu13, conda nccl)");
-      }
+      Assumptions.assumeFalse(NativeLibrary.NCCL.isAvailable(), "this machine has NCCL");
+      assertThat(NativeLibrary.NCCL.failure())
+          .isEqualTo(
+              "libnccl.so.2 was found but cannot be used: %s (has no ncclGetVersion): install NCCL 2 (apt libnccl2, pip"
+                      .formatted(file)
+                  + " nvidia-nccl-cu13, conda nccl), or point -Dgatun.lib.nccl at the file");
     } finally {
       System.clearProperty("gatun.lib.path");
       Files.delete(file);

@@ -33,8 +33,7 @@ class PtxEntriesTest {
       .visible .entry flags(.param .u8 flags_param_0) { ret; }
       """;
 
-  private record Fits(
-      TensorMap map, DevicePtr a, int n, DevicePtr b, float f, double d, short s) {}
+  private record Fits(TensorMap map, DevicePtr a, int n, DevicePtr b, float f, double d, short s) {}
 
   private record WrongType(
       TensorMap map, DevicePtr a, float n, DevicePtr b, float f, double d, short s) {}
@@ -42,8 +41,7 @@ class PtxEntriesTest {
   private record WrongOrder(
       DevicePtr a, TensorMap map, int n, DevicePtr b, float f, double d, short s) {}
 
-  private record LongForPointer(
-      TensorMap map, long a, int n, long b, float f, double d, short s) {}
+  private record LongForPointer(TensorMap map, long a, int n, long b, float f, double d, short s) {}
 
   private record TooFew(TensorMap map, DevicePtr a, int n) {}
 
