@@ -8,6 +8,7 @@ import java.io.UncheckedIOException;
 import java.nio.charset.Charset;
 import java.nio.file.FileSystemException;
 import java.util.List;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -125,7 +126,7 @@ public final class Gatun {
     return switch (e) {
       case InputException input -> message(input);
       case FailureException failure -> message(failure);
-      case UncheckedIOException io -> sentence(io.getCause());
+      case UncheckedIOException io -> sentence(Objects.requireNonNull(io.getCause()));
       case FileSystemException file ->
           file.getFile() + ": " + reason(file.getReason(), file.getClass().getSimpleName()) + ".";
       case IOException io -> "Reading or writing failed: " + message(io) + ".";

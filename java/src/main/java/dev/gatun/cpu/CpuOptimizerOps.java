@@ -108,8 +108,8 @@ final class CpuOptimizerOps implements OptimizerOps {
       float epsilon,
       float stepSize) {
     static AdamFactors of(AdamW step, float clip) {
-      double correction1 = 1 - Math.pow(step.beta1(), step.step());
-      double correction2 = 1 - Math.pow(step.beta2(), step.step());
+      double correction1 = 1 - Math.pow(step.beta1(), (double) step.step());
+      double correction2 = 1 - Math.pow(step.beta2(), (double) step.step());
       return new AdamFactors(
           clip,
           (float) (1 - step.learningRate() * step.weightDecay()),

@@ -15,6 +15,8 @@ import java.util.concurrent.atomic.AtomicLong;
 final class WorkerPool implements AutoCloseable {
   /// One of the numbered tasks.
   interface Task {
+    /// Runs task `index`.
+    ///
     /// @param workspace buffers of the thread that runs the task
     void run(Workspace workspace, long index);
   }

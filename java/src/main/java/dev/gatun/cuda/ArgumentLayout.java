@@ -32,6 +32,7 @@ record ArgumentLayout(
     BiConsumer<MemorySegment, Record> packer) {
 
   /// The kinds of parameter that a kernel may have.
+  @SuppressWarnings("ImmutableEnumChecker") // layouts are immutable
   enum Kind {
     POINTER(DevicePtr.class, JAVA_LONG),
     INT(int.class, JAVA_INT),
@@ -117,15 +118,14 @@ record ArgumentLayout(
       Kind kind = Kind.of(component);
       long offset = (end + kind.alignment() - 1) / kind.alignment() * kind.alignment();
       arguments.add(new Argument(component.getName(), kind, offset));
-      pack = MethodHandles.foldArguments(pack, writer(type, component, kind, offset));
+      pack = MethodHandles.foldArguments(pack, writer(component, kind, offset));
       end = offset + kind.bytes();
     }
     return new ArgumentLayout(type, List.copyOf(arguments), end, proxy(pack));
   }
 
   /// `(MemorySegment, P) -> void` that stores one component.
-  private static MethodHandle writer(
-      Class<? extends Record> type, RecordComponent component, Kind kind, long offset) {
+  private static MethodHandle writer(RecordComponent component, Kind kind, long offset) {
     MethodHandle read = accessor(component);
     return switch (kind) {
       case POINTER -> store(JAVA_LONG, offset, MethodHandles.filterReturnValue(read, ADDRESS));

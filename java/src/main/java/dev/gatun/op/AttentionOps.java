@@ -60,6 +60,8 @@ public interface AttentionOps {
       int longestQuery,
       int longestKey) {}
 
+  /// How scores are formed.
+  ///
   /// @param scale factor of the scores, usually `1/sqrt(D)`
   /// @param window keys a query sees, itself included; 0 for all
   /// @param softcap `c·tanh(score/c)` is applied to the scaled scores; 0 for none

@@ -45,17 +45,23 @@ public interface LossOps {
     }
   }
 
+  /// Figures of the trained rows.
+  ///
   /// @param tokenLoss F32 `[n]`
   /// @param correct I32 `[n]`: 1 where the largest logit is the label's, or null
   /// @param entropy F32 `[n]`: entropy of the predicted distribution, or null
   record Outputs(Tensor tokenLoss, @Nullable Tensor correct, @Nullable Tensor entropy) {}
 
+  /// Where gradients go.
+  ///
   /// @param hidden `[T, H]` activation type, replaced (zero in untrained rows)
   /// @param head F32 `[V, H]`, added to, or null if frozen
   /// @param bias F32 `[V]`, added to, or null if frozen
   /// @param upstream F32 `[1]`, usually 1 / number of trained tokens of the step
   record Gradients(Tensor hidden, @Nullable Tensor head, @Nullable Tensor bias, Tensor upstream) {}
 
+  /// How logits become a loss.
+  ///
   /// @param logitScale factor of the logits, 1 for none; applied before the cap
   /// @param softcap `c·tanh(z/c)`; 0 for none
   /// @param labelSmoothing in [0, 1)

@@ -46,6 +46,8 @@ public interface OptimizerOps {
   /// @param norm F32 `[1]` from [#globalNorm]
   record Clip(Tensor norm, float maxNorm) {}
 
+  /// The scalars of one AdamW update.
+  ///
   /// @param step 1 for the first update
   record AdamW(
       double learningRate,
@@ -55,6 +57,8 @@ public interface OptimizerOps {
       double weightDecay,
       long step) {}
 
+  /// The scalars of one SGD update.
+  ///
   /// @param first whether the momentum buffer is still unset
   record Sgd(double learningRate, double momentum, double weightDecay, boolean first) {}
 }

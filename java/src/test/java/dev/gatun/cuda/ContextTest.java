@@ -109,7 +109,7 @@ class ContextTest {
   void copiesRoundTrip() {
     byte[] data = new byte[3 << 20];
     for (int i = 0; i < data.length; i++) {
-      data[i] = (byte) (i * 31 >> 3);
+      data[i] = (byte) ((i * 31) >> 3);
     }
     try (Context context = Context.open(Device.of(0));
         Stream stream = context.urgentStream("copy");

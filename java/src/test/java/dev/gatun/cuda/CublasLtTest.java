@@ -67,7 +67,7 @@ class CublasLtTest {
     try (DeviceBuffer da = bf16(context, a);
         DeviceBuffer db = bf16(context, b);
         DeviceBuffer dc = wide ? f32(context, c) : bf16(context, c);
-        DeviceBuffer dd = context.allocate("d", M * strideD * 4L);
+        DeviceBuffer dd = context.allocate("d", 4L * M * strideD);
         DeviceBuffer scratch = context.allocate("workspace", 1 << 20)) {
       CublasLt.Workspace workspace = new CublasLt.Workspace(scratch.pointer(), scratch.byteSize());
       CublasLt.Matrices matrices =

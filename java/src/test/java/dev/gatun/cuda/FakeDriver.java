@@ -5,8 +5,11 @@ import java.io.InputStream;
 import java.lang.reflect.Constructor;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.extension.ConditionEvaluationResult;
 import org.junit.jupiter.api.extension.ExecutionCondition;
 import org.junit.jupiter.api.extension.ExtensionContext;
@@ -21,8 +24,8 @@ final class FakeDriver implements ExecutionCondition, InvocationInterceptor {
   static final String CUDA = "gatun.lib.cuda";
   static final String CUBLASLT = "gatun.lib.cublaslt";
 
-  private static Path folder; // of the compiled doubles; written once
-  private static String obstacle; // why there are none; written once
+  private static @Nullable Path folder; // of the compiled doubles; written once
+  private static @Nullable String obstacle; // why there are none; written once
 
   @Override
   public ConditionEvaluationResult evaluateExecutionCondition(ExtensionContext context) {
@@ -37,8 +40,9 @@ final class FakeDriver implements ExecutionCondition, InvocationInterceptor {
       Invocation<Void> invocation, ReflectiveInvocationContext<Method> call, ExtensionContext test)
       throws Throwable {
     invocation.skip();
-    System.setProperty(CUDA, folder.resolve("libcuda.so").toString());
-    System.setProperty(CUBLASLT, folder.resolve("libcublaslt.so").toString());
+    Path doubles = Objects.requireNonNull(folder);
+    System.setProperty(CUDA, doubles.resolve("libcuda.so").toString());
+    System.setProperty(CUBLASLT, doubles.resolve("libcublaslt.so").toString());
     try {
       Class<?> copy = new Isolated().loadClass(call.getTargetClass().getName());
       Method reset =
@@ -87,7 +91,7 @@ final class FakeDriver implements ExecutionCondition, InvocationInterceptor {
                 "gcc", "-shared", "-fPIC", "-O1", "-w", "-o", library.toString(), source.toString())
             .redirectErrorStream(true)
             .start();
-    String output = new String(gcc.getInputStream().readAllBytes());
+    String output = new String(gcc.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
     if (gcc.waitFor() != 0) {
       throw new IllegalStateException("the double does not compile: " + output);
     }

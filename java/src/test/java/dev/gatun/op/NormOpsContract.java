@@ -66,17 +66,18 @@ public abstract class NormOpsContract extends OpContract {
     int tokens = 9;
     int heads = 3;
     int n = 10;
+    int vectors = tokens * heads;
     double[] x = values(tokens * heads * n, 1);
     double[] w = values(n, 1);
     double[] dy = values(x.length, 1);
     Tensor q = strided(x, tokens, heads * n).reshape(tokens, heads, n);
     Tensor kept = activation(x, tokens, heads, n);
     Tensor weight = activation(w, n);
-    Tensor rstd = spoiled(DType.F32, tokens * heads);
+    Tensor rstd = spoiled(DType.F32, vectors);
 
     backend().norm().forward(q, rstd, q, weight, EPSILON, 0);
     Tensor gradient = strided(dy, tokens, heads * n).reshape(tokens, heads, n);
-    try (TensorArena scratch = scratch(backend().norm().scratchBytes(tokens * heads, n))) {
+    try (TensorArena scratch = scratch(backend().norm().scratchBytes(vectors, n))) {
       backend().norm().backward(gradient, null, gradient, null, kept, weight, rstd, 0, scratch);
     }
 

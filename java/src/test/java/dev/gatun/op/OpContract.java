@@ -10,7 +10,9 @@ import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.util.Arrays;
+import java.util.Objects;
 import java.util.Random;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 
@@ -141,8 +143,8 @@ public abstract class OpContract {
     return values;
   }
 
-  int[] downloadInts(Tensor tensor) {
-    return backend().download(tensor).toInts();
+  int[] downloadInts(@Nullable Tensor tensor) {
+    return backend().download(Objects.requireNonNull(tensor)).toInts();
   }
 
   /// A computation that can be run at any precision.
@@ -152,14 +154,15 @@ public abstract class OpContract {
   }
 
   /// Requires that `actual` is about as near to the exact result as a naive computation is.
-  void assertClose(String what, Tensor actual, Computation oracle) {
+  void assertClose(String what, @Nullable Tensor actual, Computation oracle) {
     assertClose(what, actual, oracle, 0);
   }
 
   /// As above where terms cancel.
   ///
   /// @param magnitude the largest term that goes into an element: its roundings stay
-  void assertClose(String what, Tensor actual, Computation oracle, double magnitude) {
+  void assertClose(String what, @Nullable Tensor actual, Computation oracle, double magnitude) {
+    Tensor tensor = Objects.requireNonNull(actual, what);
     double[] exact = oracle.at(Precision.EXACT);
     double[] naive = oracle.at(Precision.of(activationType()));
     double scale = magnitude;
@@ -170,8 +173,8 @@ public abstract class OpContract {
     }
     double bound =
         Tolerances.NAIVE_ERROR_FACTOR * naiveError
-            + Tolerances.OUTPUT_ROUNDINGS * Tolerances.unitRoundoff(actual.dtype()) * scale;
-    assertWithin(what, download(actual), exact, bound);
+            + Tolerances.OUTPUT_ROUNDINGS * Tolerances.unitRoundoff(tensor.dtype()) * scale;
+    assertWithin(what, download(tensor), exact, bound);
   }
 
   static void assertWithin(String what, double[] actual, double[] expected, double bound) {

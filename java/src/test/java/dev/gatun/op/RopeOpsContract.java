@@ -17,7 +17,8 @@ public abstract class RopeOpsContract extends OpContract {
     double[] cos = new double[POSITIONS * half];
     double[] sin = new double[POSITIONS * half];
     for (int i = 0; i < cos.length; i++) {
-      double angle = (double) (i / half) * Math.pow(100, -(double) (i % half) / half);
+      int position = i / half;
+      double angle = position * Math.pow(100, -(double) (i % half) / half);
       cos[i] = (float) Math.cos(angle);
       sin[i] = (float) Math.sin(angle);
     }

@@ -6,7 +6,7 @@ import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /// The inner loops with the Vector API, for machines with vectors of 256 or 512 bits. Load this
-/// class only after [#isAvailable] of [SimdSupport] said so.
+/// class only after [SimdSupport#isAvailable()] said so.
 public final class SimdKernels implements Kernels {
   private static final VectorSpecies<Float> SPECIES = SimdSupport.species();
   private static final int LANES = SPECIES.length();
