@@ -23,6 +23,9 @@ public final class Tolerances {
   /// A float that was printed with few digits: a rounding on either side.
   public static final double PRINTED_FLOAT = 2e-7;
 
+  /// Relative difference after a few updates that only sum in another order.
+  public static final double SUMMATION_ORDER = 1e-5;
+
   private Tolerances() {}
 
   /// Half the distance between 1 and the next number of a type: the relative error of one rounding.

@@ -5,6 +5,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.function.Consumer;
 
 /// Runs the cases of a conformance kit against an engine. The command line and the tests share it.
@@ -49,7 +50,10 @@ public final class ConformanceRunner {
         new OptimPart(),
         new ModelsPart(),
         new LoraPart(),
-        new CurvesPart());
+        new CurvesPart(),
+        new UnsupportedPart(
+            "chat_templates", "chat templates", Set.of("conversations.json", "templates")),
+        new UnsupportedPart("gguf", "GGUF files", Set.of()));
   }
 
   /// The parts that `names` choose; all of them for no name. `sft` chooses `sft/tokenise` too.

@@ -34,7 +34,7 @@ final class ModelRun implements AutoCloseable {
   /// What is measured on a batch.
   ///
   /// @param loss mean over the trained rows
-  /// @param gradients of that mean by parameter
+  /// @param values gradients of that mean by parameter
   record Gradients(double loss, double norm, Map<String, Tensor> values) {}
 
   static ModelRun load(

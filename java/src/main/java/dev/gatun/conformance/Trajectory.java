@@ -132,8 +132,8 @@ final class Trajectory {
   private double valueError(int recorded) {
     Map<String, Tensor> values = parameters.download();
     return parameters.all().stream()
-        .mapToDouble(
-            p -> error(named(values, p.name()), golden.tensor(p.name() + ".values").rows(recorded, 1)))
+        .mapToDouble(p ->
+            error(named(values, p.name()), golden.tensor(p.name() + ".values").rows(recorded, 1)))
         .max()
         .orElse(Double.NaN);
   }
@@ -142,7 +142,8 @@ final class Trajectory {
     return parameters.all().stream()
         .mapToDouble(p ->
             error(
-                named(state, kind + "." + p.name()), golden.tensor(p.name() + "." + kind + "_final")))
+                named(state, kind + "." + p.name()),
+                golden.tensor(p.name() + "." + kind + "_final")))
         .max()
         .orElse(Double.NaN);
   }
@@ -198,7 +199,8 @@ final class Trajectory {
           IntStream.range(0, all.size())
               .mapToDouble(i ->
                   error(
-                      negated(named(moved, all.get(i).name())), golden.tensor(name + ".clipped." + i)))
+                      negated(named(moved, all.get(i).name())),
+                      golden.tensor(name + ".clipped." + i)))
               .max()
               .orElse(Double.NaN);
       checks.atMost("clipped gradients", worst, VALUE_TOLERANCE);

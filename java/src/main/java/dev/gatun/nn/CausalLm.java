@@ -11,7 +11,6 @@ import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
@@ -143,14 +142,14 @@ public final class CausalLm implements AutoCloseable {
     CausalLm model = new CausalLm(planning, description, weights, arenas);
     TensorArena inputs = planning.arena("inputs", 0);
     if (limits.tokens() > 0) {
-      DeviceBatch batch = model.upload(inputs, largestBatch(limits));
+      DeviceBatch batch = model.upload(inputs, LargestPass.batch(limits));
       model.evaluate(batch);
       if (model.parameters.isTrainable()) {
         model.forwardBackward(batch, inputs.allocate(DType.F32, Shape.of(1)));
       }
     }
     if (limits.decodeTokens() > 0) {
-      model.decode(largestStep(planning, config, limits));
+      model.decode(LargestPass.step(planning, config, limits));
     }
     return new MemoryNeed(
         arenas.parameters().peakBytes(),
@@ -159,43 +158,6 @@ public final class CausalLm implements AutoCloseable {
         inputs.peakBytes(),
         model.parameters.count(),
         model.parameters.masters().count());
-  }
-
-  private static BatchInput largestBatch(Limits limits) {
-    int tokens = limits.tokens();
-    int[] lengths =
-        spread(tokens, Math.clamp(limits.sequences(), 1, tokens), limits.longestSequence());
-    int[] rows = new int[limits.trainedRows()];
-    Arrays.setAll(rows, i -> i);
-    int[] positions = BatchInput.ofLabels(new int[tokens], lengths, new int[tokens]).positionIds();
-    return new BatchInput(new int[tokens], positions, lengths, rows, new int[rows.length]);
-  }
-
-  private static KvCache.Step largestStep(
-      PlanningBackend planning, ModelConfig config, Limits limits) {
-    int[] lengths =
-        spread(limits.decodeTokens(), limits.decodeSequences(), limits.longestSequence());
-    int[][] ids = Arrays.stream(lengths).mapToObj(int[]::new).toArray(int[][]::new);
-    KvCache cache = KvCache.create(planning, config, ids.length, ids[0].length);
-    return cache.append(ids);
-  }
-
-  /// Lengths of `sequences` sequences of `tokens` tokens in all, the first ones as long as allowed.
-  private static int[] spread(int tokens, int sequences, int longest) {
-    int[] lengths = new int[sequences];
-    Arrays.fill(lengths, 1);
-    int left = tokens - sequences;
-    for (int i = 0; i < sequences && left > 0; i++) {
-      int more = Math.min(left, longest - 1);
-      lengths[i] += more;
-      left -= more;
-    }
-    if (left > 0) {
-      throw new IllegalArgumentException(
-          "%d sequences of up to %d tokens cannot fill a batch of %d tokens"
-              .formatted(sequences, longest, tokens));
-    }
-    return lengths;
   }
 
   public ModelConfig config() {

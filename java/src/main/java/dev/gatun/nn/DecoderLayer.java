@@ -22,7 +22,7 @@ final class DecoderLayer implements Layer<DecoderLayer.Saved> {
 
   @Override
   public Saved forward(@Nullable Tensor y, Tensor x, Pass pass) {
-    Tensor middle = y == x ? x : pass.activation(pass.tokenCount(), x.cols());
+    Tensor middle = x.equals(y) ? x : pass.activation(pass.tokenCount(), x.cols());
     Attention.Saved first = attention.forward(middle, x, pass);
     return new Saved(first, mlp.forward(y, middle, pass));
   }

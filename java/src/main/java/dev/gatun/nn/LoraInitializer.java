@@ -43,7 +43,7 @@ public final class LoraInitializer {
       Shape shape, LoraConfig.Initialization initialization, long stream) {
     float[] values = new float[Math.toIntExact(shape.count())];
     double rank = shape.dim(0);
-    double bound = 1 / Math.sqrt(shape.dim(1));
+    double bound = 1 / Math.sqrt((double) shape.dim(1));
     for (int i = 0; i < values.length; i++) {
       values[i] =
           switch (initialization) {

@@ -147,6 +147,11 @@ public final class Parameters {
     return computeCopies;
   }
 
+  /// Whether the compute copies are tensors of their own.
+  public boolean hasComputeCopies() {
+    return computeCopies.dtype() != DType.F32;
+  }
+
   /// Sets every gradient to zero.
   public void zeroGradients() {
     backend.tensor().zero(gradients());
@@ -189,7 +194,7 @@ public final class Parameters {
   }
 
   private void refreshCompute(Parameter parameter) {
-    if (computeCopies != masters) {
+    if (hasComputeCopies()) {
       backend.tensor().copy(parameter.compute(), parameter.master());
     }
   }

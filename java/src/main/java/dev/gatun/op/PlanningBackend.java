@@ -200,7 +200,7 @@ public final class PlanningBackend implements Backend {
         Tensor k,
         Tensor v,
         Sequences sequences,
-        Config config,
+        AttentionOps.Config config,
         TensorArena scratch) {
       takeFor(q, k, scratch);
     }
@@ -217,7 +217,7 @@ public final class PlanningBackend implements Backend {
         Tensor out,
         Tensor logSumExp,
         Sequences sequences,
-        Config config,
+        AttentionOps.Config config,
         TensorArena scratch) {
       takeFor(q, k, scratch);
     }
@@ -263,13 +263,14 @@ public final class PlanningBackend implements Backend {
         Weight head,
         @Nullable Tensor bias,
         Targets targets,
-        Config config,
+        LossOps.Config config,
         TensorArena scratch) {
       take(scratch, scratchBytes(targets.count(), head.in(), head.out(), config));
     }
 
     @Override
-    public long scratchBytes(long trainedRows, long hidden, long vocabulary, Config config) {
+    public long scratchBytes(
+        long trainedRows, long hidden, long vocabulary, LossOps.Config config) {
       return real.loss().scratchBytes(trainedRows, hidden, vocabulary, config);
     }
   }

@@ -49,8 +49,7 @@ final class State implements AutoCloseable {
 
   /// The part of the compute copies that a range covers; null where they are the masters.
   @Nullable Tensor computePart(ParameterGroup.Range range) {
-    Tensor copies = parameters.computeCopies();
-    return copies == parameters.masters() ? null : part(copies, range);
+    return parameters.hasComputeCopies() ? part(parameters.computeCopies(), range) : null;
   }
 
   Map<String, Tensor> download() {

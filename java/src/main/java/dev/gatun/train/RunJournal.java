@@ -158,6 +158,9 @@ final class RunJournal {
   ///
   /// @return what became of it, for the message
   String saveLastGood() {
+    if (step() == 0) {
+      return "nothing was trained yet";
+    }
     String spoilt = model.firstNonFinite();
     if (spoilt != null) {
       return "parameter %s is not finite either, so only earlier checkpoints are good"

@@ -44,7 +44,7 @@ final class SimdExponential {
       e.intoArray(x, from + i, tail);
       total = total.add(e);
     }
-    return total.reduceLanes(VectorOperators.ADD);
+    return LaneSum.of(total);
   }
 
   static void silu(float[] h, float[] gate, float[] up, int count) {

@@ -43,7 +43,7 @@ public final class SimdKernels implements Kernels {
     for (int end = count - LANES; i <= end; i += LANES) {
       s0 = load(a, aFrom + i).fma(load(b, bFrom + i), s0);
     }
-    float sum = s0.add(s1).add(s2.add(s3)).reduceLanes(VectorOperators.ADD);
+    float sum = LaneSum.of(s0.add(s1).add(s2.add(s3)));
     for (; i < count; i++) {
       sum += a[aFrom + i] * b[bFrom + i];
     }

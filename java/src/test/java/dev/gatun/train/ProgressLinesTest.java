@@ -1,0 +1,54 @@
+package dev.gatun.train;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.gatun.train.TrainingEvent.StepFinished;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+class ProgressLinesTest {
+  private static StepFinished step(int step) {
+    return new StepFinished(
+        step,
+        8,
+        0.5,
+        1.25,
+        0.5,
+        2e-4,
+        1,
+        10,
+        400,
+        400L * step,
+        0.5,
+        2,
+        Duration.ofSeconds(30L * step),
+        Duration.ofSeconds(2));
+  }
+
+  @Test
+  void aLineSaysWhatCounts() {
+    assertThat(ProgressLines.line(step(2)))
+        .isEqualTo("step 2/8  loss 1.2500  grad norm 0.500  lr 0.000200  200 tokens/s  ETA 3:00");
+  }
+
+  @Test
+  void everySoManyUpdatesAndTheEnds() {
+    List<String> lines = new ArrayList<>();
+    ProgressLines progress = new ProgressLines(lines::add, 3);
+    for (int i = 1; i <= 8; i++) {
+      progress.on(step(i));
+    }
+
+    assertThat(lines)
+        .extracting(line -> line.substring(0, 8))
+        .containsExactly("step 1/8", "step 3/8", "step 6/8", "step 8/8");
+  }
+
+  @Test
+  void clock() {
+    assertThat(ProgressLines.clock(Duration.ofSeconds(5))).isEqualTo("0:05");
+    assertThat(ProgressLines.clock(Duration.ofSeconds(3725))).isEqualTo("1:02:05");
+  }
+}
