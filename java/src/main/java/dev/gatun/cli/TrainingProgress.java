@@ -120,16 +120,19 @@ final class TrainingProgress implements TrainingListener, AutoCloseable {
         Sizes.time(step.remaining()));
   }
 
-  /// A line that stays; the bar is drawn again below it.
+  /// A line that stays. The bar redraws the line above the cursor: the new line takes the bar's
+  /// place, and an empty one below it becomes the bar's.
   private void beside(TrainingEvent event) {
-    if (bar != null) {
-      bar.pause();
-      out.print("\r\u001b[K");
+    if (bar == null) {
+      lines.on(event);
+      return;
     }
+    bar.pause();
+    out.print("\u001b[1A\r\u001b[K");
     lines.on(event);
-    if (bar != null) {
-      bar.resume();
-    }
+    out.println();
+    out.flush();
+    bar.resume();
   }
 
   private ProgressLines lines(int everySteps) {

@@ -22,6 +22,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
 /// `sft/curves/`: whole training runs of TRL, repeated from the same starting values on the same
@@ -232,7 +233,7 @@ public final class CurvesPart implements Part {
     checks.atMost("final parameters abs", worst, FINAL_PARAMETERS);
   }
 
-  private static boolean same(Tensor a, Tensor b) {
-    return b != null && Arrays.equals(a.toFloats(), b.toFloats());
+  private static boolean same(@Nullable Tensor a, @Nullable Tensor b) {
+    return a != null && b != null && Arrays.equals(a.toFloats(), b.toFloats());
   }
 }

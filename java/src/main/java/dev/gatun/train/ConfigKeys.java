@@ -1,7 +1,6 @@
 package dev.gatun.train;
 
 import dev.gatun.data.OverlongPolicy;
-import dev.gatun.data.PackingStrategy;
 import dev.gatun.model.LoraConfig;
 import dev.gatun.optim.Schedules;
 import dev.gatun.train.SftConfig.Interval;
@@ -39,7 +38,7 @@ final class ConfigKeys {
       ConfigType<T> type,
       BiConsumer<SftConfigBuilder, T> set,
       Function<SftConfig, @Nullable T> get) {
-    keys.add(new ConfigKey<>(name, type, false, set::accept, get));
+    keys.add(new ConfigKey<>(name, type, false, set, get));
   }
 
   private <T> void nullable(
@@ -104,7 +103,7 @@ final class ConfigKeys {
     key("packing", ConfigType.bool(), SftConfigBuilder::packing, c -> c.data().packing());
     key(
         "packing_strategy",
-        ConfigType.oneOf(PackingStrategy.class),
+        ConfigType.packingStrategy(),
         SftConfigBuilder::packingStrategy,
         c -> c.data().packingStrategy());
     nullable(

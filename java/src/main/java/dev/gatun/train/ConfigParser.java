@@ -182,7 +182,7 @@ final class ConfigParser {
   /// The parser's complaint without its excerpt of the file.
   private static String firstLines(JacksonException e) {
     StringBuilder text = new StringBuilder();
-    for (String line : String.valueOf(e.getOriginalMessage()).split("\n")) {
+    for (String line : String.valueOf(e.getOriginalMessage()).lines().toList()) {
       if (!line.startsWith(" ") && !line.isBlank()) {
         text.append(text.isEmpty() ? "" : ": ").append(line.strip());
       }

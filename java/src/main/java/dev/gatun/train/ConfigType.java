@@ -1,6 +1,7 @@
 package dev.gatun.train;
 
 import dev.gatun.InputException;
+import dev.gatun.data.PackingStrategy;
 import dev.gatun.model.LoraConfig.Initialization;
 import dev.gatun.model.LoraConfig.Modules;
 import dev.gatun.model.LoraConfig.Modules.AllLinear;
@@ -131,6 +132,19 @@ record ConfigType<T>(
         .map(names::get, constant -> constant.name().toLowerCase(Locale.ROOT));
   }
 
+  /// TRL's strategies; `bfd-requeue` is the older name of `bfd_split`.
+  static ConfigType<PackingStrategy> packingStrategy() {
+    ConfigType<PackingStrategy> names = oneOf(PackingStrategy.class);
+    return new ConfigType<>(
+        names.expects,
+        names.choices,
+        value ->
+            "bfd-requeue".equals(scalar(value, String.class))
+                ? PackingStrategy.BFD_SPLIT
+                : names.convert.apply(value),
+        names.toYaml);
+  }
+
   /// One of a fixed set of words.
   static ConfigType<String> choice(List<String> names) {
     return new ConfigType<>(
@@ -155,7 +169,7 @@ record ConfigType<T>(
           Double number = number(value);
           return number == null
                   || !(number >= least && number <= Integer.MAX_VALUE)
-                  || number > 1 && number != Math.rint(number)
+                  || (number > 1 && number != Math.rint(number))
               ? null
               : number;
         },

@@ -17,6 +17,8 @@ sealed interface ConfigValue {
     }
   }
 
+  /// A single value.
+  ///
   /// @param value String, Boolean, Long, Double, or null
   record Scalar(Location location, @Nullable Object value) implements ConfigValue {}
 
@@ -33,6 +35,8 @@ sealed interface ConfigValue {
     }
   }
 
+  /// A key with its value.
+  ///
   /// @param key where the key stands
   record Entry(Location key, ConfigValue value) {}
 

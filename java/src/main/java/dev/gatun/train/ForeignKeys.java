@@ -54,23 +54,57 @@ final class ForeignKeys {
     String reports = "figures go to metrics.jsonl and trainer_state.json";
     String always = "this engine always works that way";
     for (String key :
-        "bf16 tf32 dtype torch_dtype bf16_full_eval bnb_4bit_compute_dtype bnb_4bit_quant_storage"
-            .split(" ")) {
+        List.of(
+            "bf16",
+            "tf32",
+            "dtype",
+            "torch_dtype",
+            "bf16_full_eval",
+            "bnb_4bit_compute_dtype",
+            "bnb_4bit_quant_storage")) {
       keys.put(key, precision);
     }
     for (String key :
-        "dataset_num_proc dataset_batch_size dataloader_num_workers dataloader_pin_memory dataloader_prefetch_factor dataloader_persistent_workers"
-            .split(" ")) {
+        List.of(
+            "dataset_num_proc",
+            "dataset_batch_size",
+            "dataloader_num_workers",
+            "dataloader_pin_memory",
+            "dataloader_prefetch_factor",
+            "dataloader_persistent_workers")) {
       keys.put(key, workers);
     }
     for (String key :
-        "report_to run_name logging_dir disable_tqdm log_level include_num_input_tokens_seen include_tokens_per_second logging_nan_inf_filter"
-            .split(" ")) {
+        List.of(
+            "report_to",
+            "run_name",
+            "logging_dir",
+            "disable_tqdm",
+            "log_level",
+            "include_num_input_tokens_seen",
+            "include_tokens_per_second",
+            "logging_nan_inf_filter")) {
       keys.put(key, reports);
     }
     for (String key :
-        "remove_unused_columns use_liger_kernel attn_implementation gradient_checkpointing_kwargs average_tokens_across_devices full_determinism save_safetensors torch_empty_cache_steps trust_remote_code pad_to_multiple_of group_by_modality_length peft_type task_type lora_task_type inference_mode prediction_loss_only eval_accumulation_steps"
-            .split(" ")) {
+        List.of(
+            "remove_unused_columns",
+            "use_liger_kernel",
+            "attn_implementation",
+            "gradient_checkpointing_kwargs",
+            "average_tokens_across_devices",
+            "full_determinism",
+            "save_safetensors",
+            "torch_empty_cache_steps",
+            "trust_remote_code",
+            "pad_to_multiple_of",
+            "group_by_modality_length",
+            "peft_type",
+            "task_type",
+            "lora_task_type",
+            "inference_mode",
+            "prediction_loss_only",
+            "eval_accumulation_steps")) {
       keys.put(key, always);
     }
     return Map.copyOf(keys);
@@ -81,13 +115,40 @@ final class ForeignKeys {
     Refused neutral = new Refused(List.of(), "leave it out");
     Map<String, Refused> keys = new TreeMap<>();
     for (String key :
-        "load_in_8bit push_to_hub auto_find_batch_size load_best_model_at_end use_dora lora_bias fan_in_fan_out activation_offloading torch_compile use_qalora ignore_data_skip"
-            .split(" ")) {
+        List.of(
+            "load_in_8bit",
+            "push_to_hub",
+            "auto_find_batch_size",
+            "load_best_model_at_end",
+            "use_dora",
+            "lora_bias",
+            "fan_in_fan_out",
+            "activation_offloading",
+            "torch_compile",
+            "use_qalora",
+            "ignore_data_skip")) {
       keys.put(key, off);
     }
     for (String key :
-        "resume_from_checkpoint deepspeed fsdp chat_template_path model_init_kwargs dataset_kwargs modules_to_save lora_modules_to_save trainable_token_indices target_parameters lora_target_parameters layer_replication embedding_learning_rate eos_token pad_token dataset_config model_revision datasets"
-            .split(" ")) {
+        List.of(
+            "resume_from_checkpoint",
+            "deepspeed",
+            "fsdp",
+            "chat_template_path",
+            "model_init_kwargs",
+            "dataset_kwargs",
+            "modules_to_save",
+            "lora_modules_to_save",
+            "trainable_token_indices",
+            "target_parameters",
+            "lora_target_parameters",
+            "layer_replication",
+            "embedding_learning_rate",
+            "eos_token",
+            "pad_token",
+            "dataset_config",
+            "model_revision",
+            "datasets")) {
       keys.put(key, neutral);
     }
     keys.put("fp16", new Refused(List.of(false), "float16 needs loss scaling; use bf16"));

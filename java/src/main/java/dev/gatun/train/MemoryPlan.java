@@ -13,6 +13,8 @@ public record MemoryPlan(List<Line> lines, long budgetBytes) {
     lines = List.copyOf(lines);
   }
 
+  /// One arena.
+  ///
   /// @param arena name of the arena
   /// @param holds what it is for, in a few words
   public record Line(String arena, String holds, long bytes) {}

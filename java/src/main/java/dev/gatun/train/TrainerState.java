@@ -52,7 +52,7 @@ final class TrainerState {
     means.entropy += finished.entropy() * finished.microBatches();
     means.updates++;
     means.microBatches += finished.microBatches();
-    if (step % loggingSteps == 0 || step == 1 && config.evaluation().loggingFirstStep()) {
+    if (step % loggingSteps == 0 || (step == 1 && config.evaluation().loggingFirstStep())) {
       log(finished);
     }
   }

@@ -75,7 +75,7 @@ public final class TrainingRecipe {
   public static SftDataOptions dataOptions(SftConfig config, boolean evaluation) {
     SftConfig.Data data = config.data();
     Boolean evalPacking = data.evalPacking();
-    boolean packing = evaluation && evalPacking != null ? evalPacking : data.packing();
+    boolean packing = (evaluation && evalPacking != null) ? evalPacking : data.packing();
     return new SftDataOptions(
         data.datasetTextField(),
         data.maxLength(),

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.gatun.InputException;
 import dev.gatun.data.OverlongPolicy;
 import dev.gatun.data.PackingStrategy;
+import dev.gatun.model.LoraConfig;
 import dev.gatun.model.LoraConfig.Initialization;
 import dev.gatun.model.LoraConfig.Modules;
 import dev.gatun.train.SftConfig.Interval;
@@ -16,6 +17,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -32,6 +34,10 @@ class SftConfigReaderTest {
 
   private static SftConfig config(String more) {
     return SftConfigReader.parse("c.yaml", REQUIRED + more, List.of()).config();
+  }
+
+  private static LoraConfig lora(SftConfig config) {
+    return Objects.requireNonNull(config.lora());
   }
 
   private static void refused(String more, String... parts) {
@@ -69,8 +75,8 @@ class SftConfigReaderTest {
     assertThat(config.evaluation().loggingSteps()).isEqualTo(10);
     assertThat(config.output().saveSteps()).isEqualTo(500);
     assertThat(config.lora()).isNotNull();
-    assertThat(config.lora().rank()).isEqualTo(16);
-    assertThat(config.lora().targets()).isEqualTo(new Modules.Names(List.of("q_proj", "v_proj")));
+    assertThat(lora(config).rank()).isEqualTo(16);
+    assertThat(lora(config).targets()).isEqualTo(new Modules.Names(List.of("q_proj", "v_proj")));
   }
 
   @Test
@@ -105,7 +111,7 @@ class SftConfigReaderTest {
             eval_strategy: no
             save_strategy: epoch
             neftune_noise_alpha: 5
-            packing_strategy: bfd_split
+            packing_strategy: bfd-requeue
             load_in_4bit: true
             bnb_4bit_quant_type: nf4
             lora:
@@ -128,17 +134,17 @@ class SftConfigReaderTest {
     assertThat(config.data().packingStrategy()).isEqualTo(PackingStrategy.BFD_SPLIT);
     assertThat(config.evaluation().evalStrategy()).isEqualTo(Interval.NO);
     assertThat(config.output().saveStrategy()).isEqualTo(Interval.EPOCH);
-    assertThat(config.lora().rank()).isEqualTo(4);
-    assertThat(config.lora().targets()).isEqualTo(new Modules.AllLinear());
-    assertThat(config.lora().rankPattern()).containsEntry("q_proj", 2);
-    assertThat(config.lora().initialization()).isEqualTo(Initialization.GAUSSIAN);
+    assertThat(lora(config).rank()).isEqualTo(4);
+    assertThat(lora(config).targets()).isEqualTo(new Modules.AllLinear());
+    assertThat(lora(config).rankPattern()).containsEntry("q_proj", 2);
+    assertThat(lora(config).initialization()).isEqualTo(Initialization.GAUSSIAN);
   }
 
   @Test
   void aListOfModulesIsNamesAndATextAPattern() {
-    assertThat(config("lora_target_modules: [q_proj]").lora().targets())
+    assertThat(lora(config("lora_target_modules: [q_proj]")).targets())
         .isEqualTo(new Modules.Names(List.of("q_proj")));
-    assertThat(config("lora_target_modules: '.*q_proj'").lora().targets())
+    assertThat(lora(config("lora_target_modules: '.*q_proj'")).targets())
         .isEqualTo(new Modules.Pattern(".*q_proj"));
     refused("lora_target_modules: '(q'", "c.yaml:4:", "regular expression");
   }
@@ -302,7 +308,7 @@ class SftConfigReaderTest {
             .config();
 
     assertThat(config.data().maxLength()).isNull();
-    assertThat(config.lora().rank()).isEqualTo(2);
+    assertThat(lora(config).rank()).isEqualTo(2);
     assertThat(config.optimization().learningRate()).isEqualTo(1e-2);
     assertThat(config.loop().seed()).isEqualTo(4);
   }

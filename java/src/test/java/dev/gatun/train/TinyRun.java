@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Random;
 
 /// A tiny Llama and a few made-up rows to train it on.
@@ -60,7 +61,11 @@ final class TinyRun {
   }
 
   /// Figures and parameters after all updates of a run without files.
-  record Outcome(List<UpdateFigures> updates, Map<String, Tensor> parameters) {}
+  record Outcome(List<UpdateFigures> updates, Map<String, Tensor> parameters) {
+    Tensor parameter(String name) {
+      return Objects.requireNonNull(parameters.get(name), name);
+    }
+  }
 
   static Outcome train(SftConfig config, Backend backend) {
     try (Preparation preparation = Preparation.open(config);
