@@ -292,7 +292,7 @@ struct Matmul {
         v0 += __bfloat162float(o[0]);
         if (both) v1 += __bfloat162float(o[1]);
       }
-      if (both && (at & 1) == 0)
+      if (both && (reinterpret_cast<uintptr_t>(o) & 3) == 0)  // a strided output may start anywhere
         *reinterpret_cast<__nv_bfloat162*>(o) = __floats2bfloat162_rn(v0, v1);
       else {
         o[0] = __float2bfloat16_rn(v0);

@@ -70,28 +70,14 @@ extern "C" __global__ void __launch_bounds__(256)
   reinterpret_cast<uint32_t*>(packed)[item] = word;
 }
 
-// offset[0] = mean of absmax, summed in double in a fixed order. One block of 256 threads.
-extern "C" __global__ void __launch_bounds__(256) nf4_scale_mean(float* offset, const float* absmax, int64_t count) {
-  __shared__ double shared[256];
-  double sum = 0;
-  for (int64_t i = threadIdx.x; i < count; i += 256) sum += absmax[i];
-  shared[threadIdx.x] = sum;
-  __syncthreads();
-  for (int half = 128; half > 0; half >>= 1) {
-    if (threadIdx.x < half) shared[threadIdx.x] += shared[threadIdx.x + half];
-    __syncthreads();
-  }
-  if (threadIdx.x == 0) offset[0] = (float)(shared[0] / (double)(count > 0 ? count : 1));
-}
-
 // Scales -> 8-bit codes: one block of 256 threads for each 256 scales. `map` is the ascending dynamic code book.
 extern "C" __global__ void __launch_bounds__(256)
-    nf4_quantize_scales(uint8_t* codes, float* nested_absmax, const float* absmax, const float* offset, const float* map, int64_t count) {
+    nf4_quantize_scales(uint8_t* codes, float* nested_absmax, const float* absmax, float offset, const float* map, int64_t count) {
   __shared__ float shared[8];
   __shared__ float book[256];
   book[threadIdx.x] = map[threadIdx.x];
   int64_t i = blockIdx.x * 256ll + threadIdx.x;
-  float v = i < count ? __fsub_rn(absmax[i], offset[0]) : 0.f;
+  float v = i < count ? __fsub_rn(absmax[i], offset) : 0.f;
   float largest = gatun::warp_max(fabsf(v));
   if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = largest;
   __syncthreads();

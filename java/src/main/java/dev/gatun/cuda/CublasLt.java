@@ -43,6 +43,11 @@ public final class CublasLt implements AutoCloseable {
     public static final Workspace NONE = new Workspace(DevicePtr.NULL, 0);
   }
 
+  /// Whether the library is installed.
+  public static boolean isAvailable() {
+    return NativeLibrary.CUBLASLT.isAvailable();
+  }
+
   /// Opens the library on a context.
   ///
   /// @throws FailureException if the library is missing or of a major version other than 12 and 13

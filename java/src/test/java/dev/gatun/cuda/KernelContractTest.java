@@ -53,7 +53,7 @@ class KernelContractTest {
     assertThat(unused).isEmpty();
   }
 
-  /// The static fields of type [KernelSpec] in the library's classes.
+  /// The static fields of type [KernelSpec], and the lists named `…_SPECS`, in the library's classes.
   private static List<KernelSpec<?>> specs() {
     List<KernelSpec<?>> specs = new ArrayList<>();
     for (JavaClass type :
@@ -62,17 +62,19 @@ class KernelContractTest {
             .importPackages("dev.gatun.cuda", "dev.gatun.kernels")) {
       for (JavaField field : type.getFields()) {
         if (field.getRawType().isEquivalentTo(KernelSpec.class)) {
-          specs.add(value(field.reflect()));
+          specs.add((KernelSpec<?>) value(field.reflect()));
+        } else if (field.getName().endsWith("_SPECS")) {
+          ((List<?>) value(field.reflect())).forEach(spec -> specs.add((KernelSpec<?>) spec));
         }
       }
     }
     return specs;
   }
 
-  private static KernelSpec<?> value(Field field) {
+  private static Object value(Field field) {
     try {
       field.setAccessible(true);
-      return (KernelSpec<?>) field.get(null);
+      return field.get(null);
     } catch (IllegalAccessException e) {
       throw new AssertionError(e);
     }

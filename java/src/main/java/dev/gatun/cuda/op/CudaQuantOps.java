@@ -22,8 +22,6 @@ final class CudaQuantOps implements QuantOps {
       new KernelSpec<>("nf4", "nf4_quantize", Quantize.class);
   private static final KernelSpec<QuantizeBlocks64> QUANTIZE_BLOCKS64 =
       new KernelSpec<>("nf4", "nf4_quantize_b64", QuantizeBlocks64.class);
-  private static final KernelSpec<Mean> MEAN =
-      new KernelSpec<>("nf4", "nf4_scale_mean", Mean.class);
   private static final KernelSpec<Scales> QUANTIZE_SCALES =
       new KernelSpec<>("nf4", "nf4_quantize_scales", Scales.class);
   private static final KernelSpec<Expand> EXPAND =
@@ -36,7 +34,6 @@ final class CudaQuantOps implements QuantOps {
   private final CudaTensorOps tensors;
   private final Kernel<Quantize> quantize;
   private final Kernel<QuantizeBlocks64> quantizeBlocks64;
-  private final Kernel<Mean> mean;
   private final Kernel<Scales> quantizeScales;
   private final Kernel<Expand> expand;
   private final Kernel<Dequantize> dequantize;
@@ -47,7 +44,6 @@ final class CudaQuantOps implements QuantOps {
     this.tensors = tensors;
     quantize = launcher.kernel(QUANTIZE);
     quantizeBlocks64 = launcher.kernel(QUANTIZE_BLOCKS64);
-    mean = launcher.kernel(MEAN);
     quantizeScales = launcher.kernel(QUANTIZE_SCALES);
     expand = launcher.kernel(EXPAND);
     dequantize = launcher.kernel(DEQUANTIZE);
@@ -65,7 +61,7 @@ final class CudaQuantOps implements QuantOps {
         case Absmax.Nested nested -> {
           Tensor absmax = scratch.allocate(DType.F32, Shape.of(nested.count()));
           quantizeInto(destination, absmax, source);
-          float offset = quantizeScales(nested, absmax, scratch);
+          float offset = quantizeScales(nested, absmax);
           yield new Weight.Nf4(
               destination.packed(),
               new Absmax.Nested(
@@ -145,11 +141,10 @@ final class CudaQuantOps implements QuantOps {
             weight.blockSize()));
   }
 
-  private float quantizeScales(Absmax.Nested nested, Tensor absmax, TensorArena scratch) {
+  private float quantizeScales(Absmax.Nested nested, Tensor absmax) {
     backend.upload(nested.map(), Tensor.ofFloats(Shape.of(256), DynamicMap.signed()));
-    Tensor offset = scratch.allocate(DType.F32, Shape.of(1));
-    launcher.launch(
-        mean, LaunchConfig.of(1, 256), new Mean(pointer(offset), pointer(absmax), nested.count()));
+    // On the host, because the order of additions is part of the format.
+    float offset = Nf4Codec.offset(backend.download(absmax).toFloats());
     launcher.launch(
         quantizeScales,
         LaunchConfig.cover(nested.count(), 256, 256),
@@ -157,10 +152,10 @@ final class CudaQuantOps implements QuantOps {
             pointer(nested.codes()),
             pointer(nested.absmax()),
             pointer(absmax),
-            pointer(offset),
+            offset,
             pointer(nested.map()),
             nested.count()));
-    return backend.download(offset).toFloats()[0];
+    return offset;
   }
 
   private void dequantizeNf4(Tensor y, Weight.Nf4 weight) {
@@ -222,13 +217,11 @@ final class CudaQuantOps implements QuantOps {
   record QuantizeBlocks64(
       DevicePtr packed, DevicePtr absmax, DevicePtr source, int sourceType, long count) {}
 
-  record Mean(DevicePtr offset, DevicePtr absmax, long count) {}
-
   record Scales(
       DevicePtr codes,
       DevicePtr nestedAbsmax,
       DevicePtr absmax,
-      DevicePtr offset,
+      float offset,
       DevicePtr map,
       long count) {}
 
