@@ -1,5 +1,6 @@
 package dev.gatun.conformance;
 
+import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.fail;
 import static org.junit.jupiter.api.DynamicContainer.dynamicContainer;
@@ -8,8 +9,8 @@ import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 import dev.gatun.cpu.CpuBackend;
 import dev.gatun.op.Backend;
 import dev.gatun.rules.Repository;
-import java.net.URI;
 import java.net.URISyntaxException;
+import java.net.URL;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -71,8 +72,8 @@ class ConformanceTest {
 
   /// The subset among the test resources.
   static Path subset() throws URISyntaxException {
-    URI marker = ConformanceTest.class.getResource("/conformance/README.md").toURI();
-    return Path.of(marker).getParent();
+    URL folder = requireNonNull(ConformanceTest.class.getResource("/conformance"));
+    return Path.of(folder.toURI());
   }
 
   private static void check(Part part, Part.Case single) {
