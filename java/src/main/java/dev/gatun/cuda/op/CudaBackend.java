@@ -1,10 +1,13 @@
 package dev.gatun.cuda.op;
 
+import dev.gatun.FailureException;
 import dev.gatun.cuda.Context;
 import dev.gatun.cuda.CublasLt;
 import dev.gatun.cuda.Device;
 import dev.gatun.cuda.DeviceBuffer;
+import dev.gatun.cuda.Module;
 import dev.gatun.cuda.Stream;
+import dev.gatun.cuda.Target;
 import dev.gatun.op.AttentionOps;
 import dev.gatun.op.Backend;
 import dev.gatun.op.EmbeddingOps;
@@ -74,6 +77,16 @@ public final class CudaBackend implements Backend {
       if (!opened) {
         context.close();
       }
+    }
+  }
+
+  /// Whether this build has kernels and this machine a driver and a GPU that they run on.
+  public static boolean isUsable() {
+    try {
+      return Module.exists("norm", Target.SM80)
+          && Device.list().stream().limit(1).anyMatch(Device::isSupported);
+    } catch (FailureException _) {
+      return false;
     }
   }
 
