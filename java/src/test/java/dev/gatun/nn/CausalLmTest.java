@@ -1,5 +1,6 @@
 package dev.gatun.nn;
 
+import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -29,7 +30,9 @@ class CausalLmTest {
 
       assertThat(kept).hasSize(again.size()).isNotEmpty();
       kept.forEach((name, values) ->
-          assertThat(again.get(name).toFloats()).as(name).containsExactly(values.toFloats()));
+          assertThat(requireNonNull(again.get(name)).toFloats())
+              .as(name)
+              .containsExactly(values.toFloats()));
     }
   }
 
@@ -287,7 +290,7 @@ class CausalLmTest {
   @Test
   void namesTheFirstNonFiniteTensor() {
     try (TinyModel tiny = new TinyModel(TinyModel.llama())) {
-      tiny.values.get("model.layers.1.mlp.up_proj.weight")[17] = Float.NaN;
+      requireNonNull(tiny.values.get("model.layers.1.mlp.up_proj.weight"))[17] = Float.NaN;
       Training training = new Training.Lora(tiny.updates(0, "q_proj"));
       CausalLm model = tiny.create(training, LIMITS, Options.plain());
       DeviceBatch batch = model.upload(tiny.inputs(), BATCH);
@@ -295,7 +298,7 @@ class CausalLmTest {
       assertThat(model.firstNonFinite(batch)).contains("up of model.layers.1.mlp");
 
       String name = ModuleTree.loraB("model.layers.2.self_attn.q_proj");
-      Tensor poisoned = model.parameters().download().get(name);
+      Tensor poisoned = requireNonNull(model.parameters().download().get(name));
       float[] values = poisoned.toFloats();
       values[0] = Float.POSITIVE_INFINITY;
       model.parameters().upload(name, Tensor.ofFloats(poisoned.shape(), values));

@@ -1,5 +1,6 @@
 package dev.gatun.nn;
 
+import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.gatun.Tolerances;
@@ -95,8 +96,8 @@ class GradientTest {
           .parameters()
           .downloadGradients()
           .forEach((name, sum) -> {
-            float[] a = one.get(name).toFloats();
-            float[] b = two.get(name).toFloats();
+            float[] a = requireNonNull(one.get(name)).toFloats();
+            float[] b = requireNonNull(two.get(name)).toFloats();
             float[] both = sum.toFloats();
             double largest = largest(both);
             for (int i = 0; i < both.length; i++) {
@@ -117,13 +118,17 @@ class GradientTest {
       String name = "model.embed_tokens.weight";
       Training full = new Training.Full();
       float[] expected =
-          plain.gradients(create(plain, full, CheckpointPolicy.NONE), BATCH).get(name).toFloats();
+          requireNonNull(
+                  plain.gradients(create(plain, full, CheckpointPolicy.NONE), BATCH).get(name))
+              .toFloats();
       int from = BATCH.inputIds()[2] * base.hidden();
       assertThat(Arrays.copyOfRange(expected, from, from + base.hidden())).doesNotContain(0);
       Arrays.fill(expected, from, from + base.hidden(), 0);
 
       assertThat(
-              tiny.gradients(create(tiny, full, CheckpointPolicy.NONE), BATCH).get(name).toFloats())
+              requireNonNull(
+                      tiny.gradients(create(tiny, full, CheckpointPolicy.NONE), BATCH).get(name))
+                  .toFloats())
           .containsExactly(expected);
     }
   }
@@ -220,7 +225,7 @@ class GradientTest {
   }
 
   private static double difference(ReferenceModel reference, String name, int index) {
-    double[] values = reference.values.get(name);
+    double[] values = requireNonNull(reference.values.get(name));
     double step = 1e-5;
     double value = values[index];
     values[index] = value + step;

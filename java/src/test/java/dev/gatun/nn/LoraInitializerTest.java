@@ -1,5 +1,6 @@
 package dev.gatun.nn;
 
+import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.gatun.model.LoraConfig.Adapted;
@@ -48,7 +49,8 @@ class LoraInitializerTest {
 
   @Test
   void bIsZero() {
-    for (float value : initialize(Initialization.GAUSSIAN, 1, Q).get(Q).b().toFloats()) {
+    for (float value :
+        requireNonNull(initialize(Initialization.GAUSSIAN, 1, Q).get(Q)).b().toFloats()) {
       assertThat(value).isZero();
     }
   }
@@ -71,6 +73,6 @@ class LoraInitializerTest {
   }
 
   private static float[] a(SortedMap<String, LoraModule> modules, String path) {
-    return modules.get(path).a().toFloats();
+    return requireNonNull(modules.get(path)).a().toFloats();
   }
 }

@@ -1,5 +1,6 @@
 package dev.gatun.nn;
 
+import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -60,7 +61,7 @@ class ParametersTest {
     assertThat(flat[64]).isEqualTo(1);
     assertThat(flat[64 + 89]).isEqualTo(90);
     assertThat(flat[64 + 90]).isZero();
-    assertThat(parameters.download().get("b").toFloats()).containsExactly(values);
+    assertThat(requireNonNull(parameters.download().get("b")).toFloats()).containsExactly(values);
     assertThat(parameters.named("b").compute().toFloats()).containsExactly(values);
   }
 

@@ -1,5 +1,7 @@
 package dev.gatun.nn;
 
+import static java.util.Objects.requireNonNull;
+
 import dev.gatun.model.ModelConfig;
 import dev.gatun.model.Rope;
 import dev.gatun.op.MlpOps.Activation;
@@ -43,7 +45,7 @@ final class ReferenceModel {
   double loss(BatchInput input) {
     int t = input.tokens();
     int hidden = config.hidden();
-    double[] table = values.get("model.embed_tokens.weight");
+    double[] table = value("model.embed_tokens.weight");
     double[][] x = new double[t][hidden];
     for (int i = 0; i < t; i++) {
       for (int j = 0; j < hidden; j++) {
@@ -60,7 +62,7 @@ final class ReferenceModel {
     double sum = 0;
     for (int i = 0; i < input.targetRows().length; i++) {
       double[][] row = {normed[input.targetRows()[i]]};
-      sum += crossEntropy(product(row, values.get(head + ".weight"))[0], input.targetLabels()[i]);
+      sum += crossEntropy(product(row, value(head + ".weight"))[0], input.targetLabels()[i]);
     }
     return sum / input.targetRows().length;
   }
@@ -82,7 +84,7 @@ final class ReferenceModel {
   }
 
   private double[][] norm(String path, double[][] x) {
-    double[] weight = values.get(path + ".weight");
+    double[] weight = value(path + ".weight");
     double[][] y = new double[x.length][];
     for (int i = 0; i < x.length; i++) {
       y[i] = new double[x[i].length];
@@ -114,14 +116,18 @@ final class ReferenceModel {
     return y;
   }
 
+  private double[] value(String name) {
+    return requireNonNull(values.get(name));
+  }
+
   private double[][] linear(String path, double[][] x) {
-    double[][] y = product(x, values.get(path + ".weight"));
+    double[][] y = product(x, value(path + ".weight"));
     double[] bias = values.get(path + ".bias");
     Double scale = scales.get(path);
     double[][] update = y;
     if (scale != null) {
-      double[][] inner = product(masked(path, x), values.get(ModuleTree.loraA(path)));
-      update = product(inner, values.get(ModuleTree.loraB(path)));
+      double[][] inner = product(masked(path, x), value(ModuleTree.loraA(path)));
+      update = product(inner, value(ModuleTree.loraB(path)));
     }
     for (int i = 0; i < y.length; i++) {
       for (int o = 0; o < y[i].length; o++) {

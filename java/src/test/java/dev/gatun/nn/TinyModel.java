@@ -1,5 +1,7 @@
 package dev.gatun.nn;
 
+import static java.util.Objects.requireNonNull;
+
 import dev.gatun.cpu.CpuBackend;
 import dev.gatun.model.LoraConfig;
 import dev.gatun.model.ModelConfig;
@@ -103,7 +105,7 @@ final class TinyModel implements AutoCloseable {
 
   private Tensor place(TensorArena arena, String name, Shape shape) {
     Tensor tensor = arena.allocate(DType.F32, shape);
-    backend.upload(tensor, Tensor.ofFloats(shape, values.get(name)));
+    backend.upload(tensor, Tensor.ofFloats(shape, requireNonNull(values.get(name))));
     return tensor;
   }
 

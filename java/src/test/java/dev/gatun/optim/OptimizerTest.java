@@ -1,5 +1,6 @@
 package dev.gatun.optim;
 
+import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -162,7 +163,7 @@ class OptimizerTest {
   private void gradients(Parameters parameters, long seed) {
     Random random = new Random(seed);
     for (Parameter parameter : parameters.all()) {
-      backend.upload(parameter.gradient(), random(parameter.shape(), random));
+      backend.upload(requireNonNull(parameter.gradient()), random(parameter.shape(), random));
     }
   }
 
