@@ -14,8 +14,8 @@ final class Device {
 
   private Device() {}
 
-  /// Opens the backend that `name` asks for: `cpu`, `cuda`, `cuda:N`, or `auto` for the first GPU where there is one that this build
-  /// can use, else the CPU.
+  /// Opens the backend that `name` asks for: `cpu`, `cuda`, `cuda:N`, or `auto` for the first GPU
+  /// where there is one that this build can use, else the CPU.
   ///
   /// @throws InputException for an unknown name
   /// @throws FailureException for a device that cannot be used

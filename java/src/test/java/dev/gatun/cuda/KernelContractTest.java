@@ -53,7 +53,8 @@ class KernelContractTest {
     assertThat(unused).isEmpty();
   }
 
-  /// The static fields of type [KernelSpec], and the lists named `…_SPECS`, in the library's classes.
+  /// The static fields of type [KernelSpec], and the lists named `…_SPECS`, in the library's
+  /// classes.
   private static List<KernelSpec<?>> specs() {
     List<KernelSpec<?>> specs = new ArrayList<>();
     for (JavaClass type :

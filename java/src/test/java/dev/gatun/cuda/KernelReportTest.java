@@ -11,7 +11,12 @@ import org.junit.jupiter.api.Test;
 /// No kernel may use stack or spill registers, except those that are listed with a reason.
 class KernelReportTest {
   /// Kernel to reason.
-  private static final Map<String, String> ALLOWED = Map.of();
+  private static final Map<String, String> ALLOWED =
+      Map.of(
+          "attention_backward_dkdv_bf16_d128_sm90a",
+          "the consumers take 240 registers, which leaves the copying warps 24; faster than cuDNN all the same",
+          "attention_backward_dkdv_bf16_d32",
+          "8 bytes outside the loops, on sm_80 only");
 
   @Test
   void noKernelSpillsOrUsesStack() {

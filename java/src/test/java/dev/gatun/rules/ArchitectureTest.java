@@ -124,7 +124,8 @@ class ArchitectureTest {
         .resideInAPackage("dev.gatun.cuda")
         .should()
         .dependOnClassesThat()
-        .resideInAnyPackage("dev.gatun.tensor..", "dev.gatun.quant..", "dev.gatun.op..", "dev.gatun.cuda.op..")
+        .resideInAnyPackage(
+            "dev.gatun.tensor..", "dev.gatun.quant..", "dev.gatun.op..", "dev.gatun.cuda.op..")
         .check(product);
   }
 

@@ -7,8 +7,8 @@ import dev.gatun.cuda.LaunchConfig;
 import dev.gatun.cuda.Target;
 import java.util.List;
 
-/// The tensor core kernels of one padded head size, and how they are launched; `attention.cu` and `sm90a/attention_*.cu` state the
-/// contract.
+/// The tensor core kernels of one padded head size, and how they are launched; `attention.cu` and
+/// `sm90a/attention_*.cu` state the contract.
 ///
 /// @param forwardTile queries a block of the forward pass takes; 0 where there is no work list
 /// @param backwardTile queries or keys a block of the backward pass takes
@@ -32,15 +32,40 @@ record AttentionKernels(
   private static final List<KernelSpec<Forward>> FORWARD_SPECS =
       specs(BASE_SIZES, "attention", "attention_forward_bf16_d%d", Forward.class, Target.SM80);
   private static final List<KernelSpec<QueryGradient>> QUERY_SPECS =
-      specs(BASE_SIZES, "attention_backward", "attention_backward_dq_bf16_d%d", QueryGradient.class, Target.SM80);
+      specs(
+          BASE_SIZES,
+          "attention_backward",
+          "attention_backward_dq_bf16_d%d",
+          QueryGradient.class,
+          Target.SM80);
   private static final List<KernelSpec<KeyGradient>> KEY_SPECS =
-      specs(BASE_SIZES, "attention_backward", "attention_backward_dkdv_bf16_d%d", KeyGradient.class, Target.SM80);
+      specs(
+          BASE_SIZES,
+          "attention_backward",
+          "attention_backward_dkdv_bf16_d%d",
+          KeyGradient.class,
+          Target.SM80);
   private static final List<KernelSpec<Forward>> HOPPER_FORWARD_SPECS =
-      specs(HOPPER_SIZES, "attention_forward", "attention_forward_bf16_d%d_sm90a", Forward.class, Target.SM90A);
+      specs(
+          HOPPER_SIZES,
+          "attention_forward",
+          "attention_forward_bf16_d%d_sm90a",
+          Forward.class,
+          Target.SM90A);
   private static final List<KernelSpec<QueryGradient>> HOPPER_QUERY_SPECS =
-      specs(HOPPER_SIZES, "attention_backward", "attention_backward_dq_bf16_d%d_sm90a", QueryGradient.class, Target.SM90A);
+      specs(
+          HOPPER_SIZES,
+          "attention_backward",
+          "attention_backward_dq_bf16_d%d_sm90a",
+          QueryGradient.class,
+          Target.SM90A);
   private static final List<KernelSpec<KeyGradient>> HOPPER_KEY_SPECS =
-      specs(HOPPER_SIZES, "attention_backward", "attention_backward_dkdv_bf16_d%d_sm90a", KeyGradient.class, Target.SM90A);
+      specs(
+          HOPPER_SIZES,
+          "attention_backward",
+          "attention_backward_dkdv_bf16_d%d_sm90a",
+          KeyGradient.class,
+          Target.SM90A);
   private static final KernelSpec<Forward> ANY_FORWARD =
       new KernelSpec<>("attention_any", "attention_forward_bf16_any", Forward.class);
   private static final KernelSpec<QueryGradient> ANY_QUERY =
@@ -86,8 +111,7 @@ record AttentionKernels(
   /// Geometry of a kernel with `heads` work items for each of the list's `capacity` entries.
   LaunchConfig geometry(Launcher launcher, int capacity, int heads, int sharedBytes) {
     int items = Math.multiplyExact(capacity, heads);
-    int grid =
-        persistent ? Math.min(launcher.context().device().multiprocessors(), items) : items;
+    int grid = persistent ? Math.min(launcher.context().device().multiprocessors(), items) : items;
     return LaunchConfig.of(grid, persistent ? 384 : 128).withShared(sharedBytes);
   }
 

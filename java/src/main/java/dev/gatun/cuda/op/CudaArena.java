@@ -8,7 +8,8 @@ import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 
-/// One block of device memory, handed out from the bottom up. Use after [#close] throws, also through tensors.
+/// One block of device memory, handed out from the bottom up. Use after [#close] throws, also
+/// through tensors.
 final class CudaArena implements TensorArena {
   private final String name;
   private final DeviceBuffer buffer;

@@ -14,7 +14,8 @@ import dev.gatun.tensor.Tensor;
 import java.util.HashMap;
 import java.util.Map;
 
-/// Launches the attention kernels: a work list made on the device, heaviest tiles first, then the pass.
+/// Launches the attention kernels: a work list made on the device, heaviest tiles first, then the
+/// pass.
 final class CudaAttentionOps implements AttentionOps {
   private static final KernelSpec<Tiles> TILES =
       new KernelSpec<>("attention", "attention_tiles", Tiles.class);
@@ -53,11 +54,16 @@ final class CudaAttentionOps implements AttentionOps {
     long mark = scratch.mark();
     Heads heads = Heads.of(q, k);
     AttentionKernels kernels = kernels(heads, out, q, k, v);
-    Work work =
-        work(kernels, kernels.forwardTile(), q.rows(), sequences, config, false, scratch);
+    Work work = work(kernels, kernels.forwardTile(), q.rows(), sequences, config, false, scratch);
     launcher.launch(
         kernels.forward(),
-        geometry(kernels, work, heads.queries(), sequences.longestQuery(), sequences.count(), kernels.shared().forward()),
+        geometry(
+            kernels,
+            work,
+            heads.queries(),
+            sequences.longestQuery(),
+            sequences.count(),
+            kernels.shared().forward()),
         new AttentionKernels.Forward(
             pointer(out, DType.BF16, "out"),
             pointer(logSumExp, DType.F32, "logSumExp"),
@@ -108,7 +114,13 @@ final class CudaAttentionOps implements AttentionOps {
     Work byQuery = work(kernels, tile, q.rows(), sequences, config, false, scratch);
     launcher.launch(
         kernels.queryGradient(),
-        geometry(kernels, byQuery, heads.queries(), sequences.longestQuery(), sequences.count(), kernels.shared().queryGradient()),
+        geometry(
+            kernels,
+            byQuery,
+            heads.queries(),
+            sequences.longestQuery(),
+            sequences.count(),
+            kernels.shared().queryGradient()),
         new AttentionKernels.QueryGradient(
             pointer(dq, DType.BF16, "dq"),
             pointer(dout, DType.BF16, "dout"),
@@ -136,7 +148,13 @@ final class CudaAttentionOps implements AttentionOps {
     Work byKey = work(kernels, tile, k.rows(), sequences, config, true, scratch);
     launcher.launch(
         kernels.keyGradient(),
-        geometry(kernels, byKey, heads.keys() * kernels.keyParts(), sequences.longestKey(), sequences.count(), kernels.shared().keyGradient()),
+        geometry(
+            kernels,
+            byKey,
+            heads.keys() * kernels.keyParts(),
+            sequences.longestKey(),
+            sequences.count(),
+            kernels.shared().keyGradient()),
         new AttentionKernels.KeyGradient(
             pointer(dk, DType.BF16, "dk"),
             pointer(dv, DType.BF16, "dv"),
@@ -177,10 +195,10 @@ final class CudaAttentionOps implements AttentionOps {
     static Heads of(Tensor q, Tensor k) {
       int size = Math.toIntExact(q.shape().dim(2));
       if (size > 256) {
-        throw new UnsupportedOperationException("heads of " + size + " elements; the kernels take up to 256");
+        throw new UnsupportedOperationException(
+            "heads of " + size + " elements; the kernels take up to 256");
       }
-      return new Heads(
-          Math.toIntExact(q.shape().dim(1)), Math.toIntExact(k.shape().dim(1)), size);
+      return new Heads(Math.toIntExact(q.shape().dim(1)), Math.toIntExact(k.shape().dim(1)), size);
     }
   }
 

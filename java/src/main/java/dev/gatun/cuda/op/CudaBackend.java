@@ -27,7 +27,8 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 import org.jspecify.annotations.Nullable;
 
-/// One NVIDIA GPU: BF16 activations, F32 masters, our own kernels; cuBLASLt multiplies dense matrices where it is installed.
+/// One NVIDIA GPU: BF16 activations, F32 masters, our own kernels; cuBLASLt multiplies dense
+/// matrices where it is installed.
 public final class CudaBackend implements Backend {
   private final Context context;
   private final Deque<AutoCloseable> resources = new ArrayDeque<>();
@@ -65,7 +66,8 @@ public final class CudaBackend implements Backend {
 
   /// Opens GPU `ordinal`.
   ///
-  /// @throws dev.gatun.FailureException if there is no driver, no such GPU, or this build has no kernels
+  /// @throws dev.gatun.FailureException if there is no driver, no such GPU, or this build has no
+  ///   kernels
   public static CudaBackend create(int ordinal) {
     Context context = Context.open(Device.of(ordinal));
     boolean opened = false;

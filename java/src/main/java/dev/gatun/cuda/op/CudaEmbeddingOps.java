@@ -116,7 +116,13 @@ final class CudaEmbeddingOps implements EmbeddingOps {
       int vector) {}
 
   record Scatter(
-      DevicePtr dtable, DevicePtr dy, DevicePtr ids, int tokens, int hidden, long dyStride, float scale) {}
+      DevicePtr dtable,
+      DevicePtr dy,
+      DevicePtr ids,
+      int tokens,
+      int hidden,
+      long dyStride,
+      float scale) {}
 
   record MoveRows(
       DevicePtr target, DevicePtr source, DevicePtr rows, int hidden, long stride, int vector) {}

@@ -16,8 +16,9 @@ import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/// Output head and cross-entropy: trained rows are gathered first, then, chunk by chunk, a product gives F32 logits, `loss.cu` turns
-/// them into losses and, in place, into their gradient, and two products take that to the hidden states and the head.
+/// Output head and cross-entropy: trained rows are gathered first, then, chunk by chunk, a product
+/// gives F32 logits, `loss.cu` turns them into losses and, in place, into their gradient, and two
+/// products take that to the hidden states and the head.
 final class CudaLossOps implements LossOps {
   private static final KernelSpec<CrossEntropy> KERNEL =
       new KernelSpec<>("loss", "cross_entropy_f32", CrossEntropy.class);
@@ -141,7 +142,8 @@ final class CudaLossOps implements LossOps {
     return tensor == null ? null : tensor.rows(chunk.from(), chunk.size());
   }
 
-  // Rows padded to whole 16-byte pieces, so that the products read them fast whatever the vocabulary.
+  // Rows padded to whole 16-byte pieces, so that the products read them fast whatever the
+  // vocabulary.
   private static Tensor strided(TensorArena scratch, long rows, long cols) {
     return scratch.allocate(DType.F32, Shape.of(rows, padded(cols))).columns(0, cols);
   }

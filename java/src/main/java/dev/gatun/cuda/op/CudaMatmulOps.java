@@ -21,8 +21,9 @@ import java.util.List;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
-/// Linear layers. A 4-bit weight is decoded inside the product kernel, or, for many rows where cuBLASLt is installed, into scratch for
-/// the library's product; few rows take the bandwidth-bound kernel.
+/// Linear layers. A 4-bit weight is decoded inside the product kernel, or, for many rows where
+/// cuBLASLt is installed, into scratch for the library's product; few rows take the bandwidth-bound
+/// kernel.
 final class CudaMatmulOps implements MatmulOps {
   private static final KernelSpec<Gemv> GEMV8 =
       new KernelSpec<>("nf4", "nf4_gemv_8_bf16", Gemv.class);
@@ -131,12 +132,7 @@ final class CudaMatmulOps implements MatmulOps {
               ? null
               : loraBackward(dy, x, inner, lora, wanted, scratch);
       if (dx != null) {
-        boolean direct = lora != null && dInner != null && !hasDropout(lora);
-        Extras extras = direct ? new Extras(null, null, dInner, lora.a(), 1) : Extras.NONE;
-        product(Form.NN, dx, dy, projection.weight(), extras, add, scratch);
-        if (lora != null && lora.dropout() != null && dInner != null && !direct) {
-          addDropped(dx, dInner, lora.a(), lora.dropout(), scratch);
-        }
+        inputGradient(dx, dy, projection, dInner, add, scratch);
         add = true;
       }
       scratch.release(mark);
@@ -209,7 +205,8 @@ final class CudaMatmulOps implements MatmulOps {
     }
   }
 
-  // What the decoding kernels take: blocks of 64 that do not straddle rows, a left operand of whole 16-byte pieces.
+  // What the decoding kernels take: blocks of 64 that do not straddle rows, a left operand of whole
+  // 16-byte pieces.
   private static Optional<Weight.Nf4> decodable(Weight weight, Tensor a) {
     return weight instanceof Weight.Nf4 nf4
             && nf4.blockSize() == 64
@@ -220,8 +217,7 @@ final class CudaMatmulOps implements MatmulOps {
         : Optional.empty();
   }
 
-  private void fewRows(
-      Tensor y, Tensor x, Weight.Nf4 weight, Extras extras, TensorArena scratch) {
+  private void fewRows(Tensor y, Tensor x, Weight.Nf4 weight, Extras extras, TensorArena scratch) {
     int rows = Math.toIntExact(x.rows());
     int ranges = Math.toIntExact(Math.ceilDiv(weight.in(), (long) GEMV_RANGE));
     Tensor scales = quant.plainScales(weight, scratch);
@@ -297,8 +293,26 @@ final class CudaMatmulOps implements MatmulOps {
     return dInner;
   }
 
-  private static boolean hasDropout(Projection.Lora lora) {
-    return lora.dropout() != null && lora.dropout().probability() > 0;
+  private void inputGradient(
+      Tensor dx,
+      Tensor dy,
+      Projection projection,
+      @Nullable Tensor dInner,
+      boolean add,
+      TensorArena scratch) {
+    Projection.Lora lora = projection.lora();
+    Weight weight = projection.weight();
+    if (lora == null || dInner == null) {
+      product(Form.NN, dx, dy, weight, Extras.NONE, add, scratch);
+      return;
+    }
+    Dropout dropout = lora.dropout();
+    if (dropout == null || dropout.probability() == 0) {
+      product(Form.NN, dx, dy, weight, new Extras(null, null, dInner, lora.a(), 1), add, scratch);
+      return;
+    }
+    product(Form.NN, dx, dy, weight, Extras.NONE, add, scratch);
+    addDropped(dx, dInner, lora.a(), dropout, scratch);
   }
 
   private void addDropped(

@@ -164,7 +164,8 @@ final class CudaQuantOps implements QuantOps {
           "cannot dequantise [%d, %d] into %s".formatted(weight.out(), weight.in(), y.shape()));
     }
     Source source = Source.of(weight.absmax());
-    int vector = Launcher.vector(weight.in(), y, weight.packed().reshape(1, weight.packed().count()));
+    int vector =
+        Launcher.vector(weight.in(), y, weight.packed().reshape(1, weight.packed().count()));
     launcher.launch(
         dequantize,
         launcher.gridStride(y.count() / (vector == 1 ? 32 : 1)),
@@ -189,16 +190,15 @@ final class CudaQuantOps implements QuantOps {
     static Source of(Absmax absmax) {
       return switch (absmax) {
         case Absmax.Plain plain ->
-            new Source(
-                pointer(plain.values()), DevicePtr.NULL, DevicePtr.NULL, DevicePtr.NULL, 0);
+            new Source(pointer(plain.values()), DevicePtr.NULL, DevicePtr.NULL, DevicePtr.NULL, 0);
         case Absmax.Nested nested -> {
-            requireNestedBlock(nested);
-            yield new Source(
-                DevicePtr.NULL,
-                pointer(nested.codes()),
-                pointer(nested.absmax()),
-                pointer(nested.map()),
-                nested.offset());
+          requireNestedBlock(nested);
+          yield new Source(
+              DevicePtr.NULL,
+              pointer(nested.codes()),
+              pointer(nested.absmax()),
+              pointer(nested.map()),
+              nested.offset());
         }
       };
     }
@@ -212,7 +212,12 @@ final class CudaQuantOps implements QuantOps {
   }
 
   record Quantize(
-      DevicePtr packed, DevicePtr absmax, DevicePtr source, int sourceType, long count, int blockSize) {}
+      DevicePtr packed,
+      DevicePtr absmax,
+      DevicePtr source,
+      int sourceType,
+      long count,
+      int blockSize) {}
 
   record QuantizeBlocks64(
       DevicePtr packed, DevicePtr absmax, DevicePtr source, int sourceType, long count) {}

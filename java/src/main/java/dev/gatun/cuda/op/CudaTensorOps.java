@@ -179,5 +179,11 @@ final class CudaTensorOps implements TensorOps {
       float keepScale) {}
 
   record Noise(
-      DevicePtr x, long stride, long rows, long cols, DevicePtr state, int stream, float magnitude) {}
+      DevicePtr x,
+      long stride,
+      long rows,
+      long cols,
+      DevicePtr state,
+      int stream,
+      float magnitude) {}
 }

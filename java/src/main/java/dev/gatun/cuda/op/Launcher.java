@@ -12,7 +12,8 @@ import dev.gatun.tensor.Tensor;
 import java.util.HashMap;
 import java.util.Map;
 
-/// What all launchers share: the compute stream, the modules (loaded at first use), and the geometry rules of the kernel files.
+/// What all launchers share: the compute stream, the modules (loaded at first use), and the
+/// geometry rules of the kernel files.
 final class Launcher implements AutoCloseable {
   private static final int THREADS = 256;
   // Enough blocks in flight for grid-stride kernels to fill every multiprocessor twice over.
@@ -71,7 +72,8 @@ final class Launcher implements AutoCloseable {
     };
   }
 
-  /// 1 if all tensors can be read 16 bytes at a time: `cols` and row strides multiples of 8, addresses of 16 bytes.
+  /// 1 if all tensors can be read 16 bytes at a time: `cols` and row strides multiples of 8,
+  /// addresses of 16 bytes.
   static int vector(long cols, Tensor... tensors) {
     if (cols % 8 != 0) {
       return 0;

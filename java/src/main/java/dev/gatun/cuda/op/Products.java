@@ -18,8 +18,8 @@ import java.util.Arrays;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/// Products of bf16 matrices, by cuBLASLt where it is installed and the operands suit it, else by `matmul.cu`; and of 4-bit weights,
-/// decoded inside the kernel.
+/// Products of bf16 matrices, by cuBLASLt where it is installed and the operands suit it, else by
+/// `matmul.cu`; and of 4-bit weights, decoded inside the kernel.
 final class Products {
   /// Which operands are stored with the reduction as rows.
   enum Form {
@@ -37,7 +37,8 @@ final class Products {
     }
   }
 
-  /// What is added to a product: `bias [n]` of any type, `residual [m, n]` bf16, the low-rank `scale · inner · factor`.
+  /// What is added to a product: `bias [n]` of any type, `residual [m, n]` bf16, the low-rank
+  /// `scale · inner · factor`.
   record Extras(
       @Nullable Tensor bias,
       @Nullable Tensor residual,
@@ -95,7 +96,13 @@ final class Products {
 
   /// `out = alpha · A·B`, or `out += …`; out BF16 or F32.
   void multiply(
-      Form form, Tensor out, Tensor a, Tensor b, float alpha, boolean accumulate, TensorArena scratch) {
+      Form form,
+      Tensor out,
+      Tensor a,
+      Tensor b,
+      float alpha,
+      boolean accumulate,
+      TensorArena scratch) {
     long k = form == Form.TN ? a.rows() : a.cols();
     if (out.count() == 0 || k == 0) {
       return;
@@ -109,14 +116,21 @@ final class Products {
 
   /// `out = A·B + extras` for BF16 outputs, or `out += …` without extras but the low-rank one.
   void multiply(
-      Form form, Tensor out, Tensor a, Tensor b, Extras extras, boolean accumulate, TensorArena scratch) {
+      Form form,
+      Tensor out,
+      Tensor a,
+      Tensor b,
+      Extras extras,
+      boolean accumulate,
+      TensorArena scratch) {
     if (cublas == null || !suitsLibrary(out, a, b)) {
       Operands operands = new Operands(pointer(b), b.rowStride(), DevicePtr.NULL);
       long k = a.cols();
       launcher.launch(
           (suitsVector(a, b) ? aligned : any).get(form.ordinal()),
           grid(out.rows(), out.cols(), 1).withShared(SHARED_DENSE),
-          parameters(pointer(out), out, a, operands, out.cols(), k, extras, 1, accumulate, steps(k)));
+          parameters(
+              pointer(out), out, a, operands, out.cols(), k, extras, 1, accumulate, steps(k)));
       return;
     }
     Tensor residual = extras.residual();
@@ -133,9 +147,16 @@ final class Products {
     }
   }
 
-  /// `out = A·dq(W)ᵀ` (NT) or `A·dq(W)` (NN) plus extras, decoding inside the kernel. Plain scales, blocks of 64 within rows, A aligned.
+  /// `out = A·dq(W)ᵀ` (NT) or `A·dq(W)` (NN) plus extras, decoding inside the kernel. Plain scales,
+  /// blocks of 64 within rows, A aligned.
   void multiplyNf4(
-      Form form, Tensor out, Tensor a, Weight.Nf4 weight, Tensor scales, Extras extras, boolean accumulate) {
+      Form form,
+      Tensor out,
+      Tensor a,
+      Weight.Nf4 weight,
+      Tensor scales,
+      Extras extras,
+      boolean accumulate) {
     long n = form == Form.NT ? weight.out() : weight.in();
     long k = form == Form.NT ? weight.in() : weight.out();
     Operands operands =
@@ -212,7 +233,17 @@ final class Products {
     Kernel<Parameters> kernel = (suitsVector(a, b) ? aligned : any).get(form.ordinal());
     if (splits == 1) {
       Parameters direct =
-          parameters(pointer(out), out, a, operands, out.cols(), k, Extras.NONE, alpha, accumulate, stepsPerSplit);
+          parameters(
+              pointer(out),
+              out,
+              a,
+              operands,
+              out.cols(),
+              k,
+              Extras.NONE,
+              alpha,
+              accumulate,
+              stepsPerSplit);
       launcher.launch(kernel, grid, direct);
       return;
     }
@@ -222,7 +253,17 @@ final class Products {
     launcher.launch(
         kernel,
         grid,
-        parameters(pointer(partial), first, a, operands, out.cols(), k, Extras.NONE, alpha, false, stepsPerSplit));
+        parameters(
+            pointer(partial),
+            first,
+            a,
+            operands,
+            out.cols(),
+            k,
+            Extras.NONE,
+            alpha,
+            false,
+            stepsPerSplit));
     sumSplits(out, partial, splits, accumulate);
     scratch.release(mark);
   }
@@ -290,7 +331,8 @@ final class Products {
 
   private static LaunchConfig grid(long rows, long cols, int splits) {
     return LaunchConfig.of(1, 256)
-        .withGrid((int) Math.ceilDiv(cols, (long) TILE), (int) Math.ceilDiv(rows, (long) TILE), splits);
+        .withGrid(
+            (int) Math.ceilDiv(cols, (long) TILE), (int) Math.ceilDiv(rows, (long) TILE), splits);
   }
 
   private static int steps(long k) {

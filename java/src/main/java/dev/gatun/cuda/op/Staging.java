@@ -7,8 +7,8 @@ import dev.gatun.cuda.PinnedBuffer;
 import dev.gatun.cuda.Stream;
 import java.lang.foreign.MemorySegment;
 
-/// Copies between pageable host memory and the device through two pinned halves, so that filling one overlaps the transfer of the
-/// other, in the order of the compute stream.
+/// Copies between pageable host memory and the device through two pinned halves, so that filling
+/// one overlaps the transfer of the other, in the order of the compute stream.
 final class Staging implements AutoCloseable {
   private static final long HALF_BYTES = 8L << 20;
 

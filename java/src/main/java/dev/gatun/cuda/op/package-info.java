@@ -1,4 +1,5 @@
-/// The CUDA backend: one launcher class for each op family, over the kernels of the `native` module.
+/// The CUDA backend: one launcher class for each op family, over the kernels of the `native`
+/// module.
 @NullMarked
 package dev.gatun.cuda.op;
 
