@@ -28,8 +28,16 @@ final class Device {
     }
     Matcher cuda = CUDA.matcher(name);
     if (cuda.matches()) {
-      return CudaBackend.create(cuda.group(1) == null ? 0 : Integer.parseInt(cuda.group(1)));
+      return openGpu(name, cuda.group(1) == null ? 0 : Integer.parseInt(cuda.group(1)));
     }
     throw new InputException("There is no device '" + name + "': use cpu, cuda, cuda:N or auto.");
+  }
+
+  private static Backend openGpu(String name, int ordinal) {
+    try {
+      return CudaBackend.create(ordinal);
+    } catch (FailureException e) {
+      throw new FailureException("Device '" + name + "' cannot be used: " + e.getMessage(), e);
+    }
   }
 }
