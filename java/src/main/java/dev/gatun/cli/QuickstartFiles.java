@@ -35,10 +35,20 @@ record QuickstartFiles(Path directory) {
   static QuickstartFiles unpack(Path output) {
     requireEmpty(output);
     QuickstartFiles files = new QuickstartFiles(output.toAbsolutePath().normalize());
+    try {
+      files.write();
+    } catch (FailureException e) {
+      files.remove();
+      throw e;
+    }
+    return files;
+  }
+
+  private void write() {
     for (String name : COPIED) {
       ByteBuffer content = ByteBuffer.wrap(resource(name));
       AtomicFiles.write(
-          files.directory.resolve(name),
+          directory.resolve(name),
           channel -> {
             while (content.hasRemaining()) {
               channel.write(content);
@@ -46,8 +56,14 @@ record QuickstartFiles(Path directory) {
           });
     }
     String config = new String(resource("config.yaml"), StandardCharsets.UTF_8);
-    AtomicFiles.writeText(files.config(), config.replace("@DIR@", quoted(files.directory)));
-    return files;
+    AtomicFiles.writeText(config(), config.replace("@DIR@", quoted(directory)));
+  }
+
+  /// Takes back what an interrupted [#write] left, so that the folder can be used again.
+  private void remove() {
+    COPIED.forEach(name -> directory.resolve(name).toFile().delete());
+    model().toFile().delete();
+    directory.toFile().delete();
   }
 
   Path model() {
