@@ -1,6 +1,8 @@
 package dev.gatun.cli;
 
+import dev.gatun.cuda.Device;
 import dev.gatun.cuda.Installation;
+import dev.gatun.cuda.LibraryReport;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
@@ -79,30 +81,53 @@ final class DoctorCommand implements Callable<Integer> {
   }
 
   private static void gpu(PrintWriter out, Installation cuda) {
-    cuda.driverVersion()
-        .ifPresent(v -> found(out, "driver", "supports CUDA " + Installation.versionText(v)));
-    for (Installation.Gpu gpu : cuda.gpus()) {
-      found(
-          out,
-          "GPU " + gpu.ordinal(),
-          gpu.name()
-              + ", "
-              + Sizes.bytes(gpu.memoryBytes())
-              + ", compute capability "
-              + gpu.computeCapability());
-    }
+    cuda.driver()
+        .version()
+        .ifPresent(v -> found(out, "driver", "supports CUDA " + v + at(cuda.driver())));
+    cuda.kernels()
+        .ifPresentOrElse(
+            k ->
+                found(
+                    out,
+                    "kernels",
+                    "PTX " + k.ptxVersion() + ", for drivers from R" + k.driverSeries() + " on"),
+            () -> missing(out, "kernels", "this build has none: build with nvcc of CUDA 13"));
+    cuda.gpus().forEach(device -> found(out, "GPU " + device.ordinal(), describe(device)));
     cuda.problem().ifPresent(problem -> missing(out, "GPU", problem));
     for (Installation.Library library : cuda.libraries()) {
-      library
-          .missing()
+      LibraryReport report = library.report();
+      String purpose = "for " + library.purpose();
+      report
+          .problem()
           .ifPresentOrElse(
-              why -> missing(out, library.name(), "for " + library.purpose() + ": " + why),
-              () -> found(out, library.name(), "for " + library.purpose()));
+              why -> missing(out, report.name(), purpose + ": " + why),
+              () ->
+                  found(
+                      out,
+                      report.name(),
+                      report.version().orElse("unknown version") + at(report) + ", " + purpose));
     }
     out.println();
     out.println(
         "Training runs on the CPU: this version has no CUDA backend yet, so a missing GPU costs"
             + " nothing.");
+  }
+
+  private static String describe(Device device) {
+    Device.Clocks clocks = device.clocks();
+    return "%s, %s, compute capability %s, %d SMs at %d MHz, memory at %d MHz x %d bit"
+        .formatted(
+            device.name(),
+            Sizes.bytes(device.memoryBytes()),
+            device.capabilityText(),
+            device.multiprocessors(),
+            clocks.coreKilohertz() / 1000,
+            clocks.memoryKilohertz() / 1000,
+            clocks.memoryBusBits());
+  }
+
+  private static String at(LibraryReport library) {
+    return library.path().map(path -> ", " + path).orElse("");
   }
 
   private static Optional<String> processor() {

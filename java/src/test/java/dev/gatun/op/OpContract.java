@@ -117,14 +117,14 @@ public abstract class OpContract {
     return tensor;
   }
 
-  /// A 4-bit weight and the matrix that it stands for.
+  /// A 4-bit weight and the matrix that it stands for, in the type that the backend computes in.
   record Quantized(Weight.Nf4 weight, double[] values) {}
 
   Quantized quantized(double[] matrix, int out, int in, boolean nested) {
     Weight.Nf4 empty = new Nf4Layout(out, in, 64, nested, DType.BF16).allocate(arena);
     Weight.Nf4 weight =
         backend().quant().quantize(empty, tensor(DType.BF16, matrix, out, in), arena);
-    Tensor dense = arena.allocate(DType.F32, Shape.of(out, in));
+    Tensor dense = arena.allocate(activationType(), Shape.of(out, in));
     backend().quant().dequantize(dense, weight);
     return new Quantized(weight, download(dense));
   }

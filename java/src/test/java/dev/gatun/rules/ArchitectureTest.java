@@ -37,7 +37,7 @@ class ArchitectureTest {
           Map.entry("op", List.of("tensor", "quant")),
           Map.entry("model", List.of("tensor", "quant", "op")),
           Map.entry("cpu", List.of("tensor", "quant", "op")),
-          Map.entry("cuda", List.of("bindings")),
+          Map.entry("cuda", List.of("bindings", "tensor", "quant", "op")),
           Map.entry("nn", List.of("tensor", "quant", "op", "model")),
           Map.entry("io", List.of("tensor", "quant", "op", "model")),
           Map.entry("text", List.of()),
@@ -115,6 +115,18 @@ class ArchitectureTest {
                       .allowEmptyShould(true)
                       .check(product);
                 }));
+  }
+
+  @Test
+  void theCudaRuntimeKnowsNoTensors() {
+    noClasses()
+        .that()
+        .resideInAPackage("dev.gatun.cuda")
+        .should()
+        .dependOnClassesThat()
+        .resideInAnyPackage(
+            "dev.gatun.tensor..", "dev.gatun.quant..", "dev.gatun.op..", "dev.gatun.cuda.op..")
+        .check(product);
   }
 
   @Test

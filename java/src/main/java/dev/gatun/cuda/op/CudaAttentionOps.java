@@ -1,0 +1,295 @@
+package dev.gatun.cuda.op;
+
+import static dev.gatun.cuda.op.DeviceStorage.pointer;
+
+import dev.gatun.cuda.DevicePtr;
+import dev.gatun.cuda.Kernel;
+import dev.gatun.cuda.KernelSpec;
+import dev.gatun.cuda.LaunchConfig;
+import dev.gatun.op.AttentionOps;
+import dev.gatun.op.TensorArena;
+import dev.gatun.tensor.DType;
+import dev.gatun.tensor.Shape;
+import dev.gatun.tensor.Tensor;
+import java.util.HashMap;
+import java.util.Map;
+
+/// Launches the attention kernels: a work list made on the device, heaviest tiles first, then the
+/// pass.
+final class CudaAttentionOps implements AttentionOps {
+  private static final KernelSpec<Tiles> TILES =
+      new KernelSpec<>("attention", "attention_tiles", Tiles.class);
+  private static final KernelSpec<Delta> DELTA =
+      new KernelSpec<>("attention", "attention_delta_bf16", Delta.class);
+
+  private static final int INNER_TILE = 64;
+  private static final int SMALLEST_TILE = 64;
+
+  private final Launcher launcher;
+  private final Kernel<Tiles> tiles;
+  private final Kernel<Delta> delta;
+  private final AttentionKernels any;
+  private final Map<Integer, AttentionKernels> bySize = new HashMap<>();
+
+  CudaAttentionOps(Launcher launcher) {
+    this.launcher = launcher;
+    tiles = launcher.kernel(TILES);
+    delta = launcher.kernel(DELTA);
+    any = AttentionKernels.any(launcher);
+  }
+
+  @Override
+  public void forward(
+      Tensor out,
+      Tensor logSumExp,
+      Tensor q,
+      Tensor k,
+      Tensor v,
+      Sequences sequences,
+      Config config,
+      TensorArena scratch) {
+    if (sequences.count() == 0 || q.rows() == 0) {
+      return;
+    }
+    long mark = scratch.mark();
+    Heads heads = Heads.of(q, k);
+    AttentionKernels kernels = kernels(heads, out, q, k, v);
+    Work work = work(kernels, kernels.forwardTile(), q.rows(), sequences, config, false, scratch);
+    launcher.launch(
+        kernels.forward(),
+        geometry(
+            kernels,
+            work,
+            heads.queries(),
+            sequences.longestQuery(),
+            sequences.count(),
+            kernels.shared().forward()),
+        new AttentionKernels.Forward(
+            pointer(out, DType.BF16, "out"),
+            pointer(logSumExp, DType.F32, "logSumExp"),
+            pointer(q, DType.BF16, "q"),
+            pointer(k, DType.BF16, "k"),
+            pointer(v, DType.BF16, "v"),
+            work.list(),
+            pointer(sequences.queryStart()),
+            pointer(sequences.keyStart()),
+            pointer(sequences.keyLength()),
+            out.rowStride(),
+            q.rowStride(),
+            k.rowStride(),
+            v.rowStride(),
+            work.capacity(),
+            heads.queries(),
+            heads.keys(),
+            heads.size(),
+            config.window(),
+            config.scale(),
+            config.softcap()));
+    scratch.release(mark);
+  }
+
+  @Override
+  public void backward(
+      Tensor dq,
+      Tensor dk,
+      Tensor dv,
+      Tensor dout,
+      Tensor q,
+      Tensor k,
+      Tensor v,
+      Tensor out,
+      Tensor logSumExp,
+      Sequences sequences,
+      Config config,
+      TensorArena scratch) {
+    if (sequences.count() == 0 || q.rows() == 0) {
+      return;
+    }
+    long mark = scratch.mark();
+    Heads heads = Heads.of(q, k);
+    AttentionKernels kernels = kernels(heads, dq, dk, dv, dout, q, k, v);
+    Tensor statistics = scratch.allocate(DType.F32, Shape.of(heads.queries(), q.rows(), 2));
+    rowSums(statistics, dout, out, logSumExp, heads);
+    int tile = kernels.backwardTile();
+    Work byQuery = work(kernels, tile, q.rows(), sequences, config, false, scratch);
+    launcher.launch(
+        kernels.queryGradient(),
+        geometry(
+            kernels,
+            byQuery,
+            heads.queries(),
+            sequences.longestQuery(),
+            sequences.count(),
+            kernels.shared().queryGradient()),
+        new AttentionKernels.QueryGradient(
+            pointer(dq, DType.BF16, "dq"),
+            pointer(dout, DType.BF16, "dout"),
+            pointer(q, DType.BF16, "q"),
+            pointer(k, DType.BF16, "k"),
+            pointer(v, DType.BF16, "v"),
+            pointer(statistics),
+            byQuery.list(),
+            pointer(sequences.queryStart()),
+            pointer(sequences.keyStart()),
+            pointer(sequences.keyLength()),
+            dq.rowStride(),
+            dout.rowStride(),
+            q.rowStride(),
+            k.rowStride(),
+            v.rowStride(),
+            q.rows(),
+            byQuery.capacity(),
+            heads.queries(),
+            heads.keys(),
+            heads.size(),
+            config.window(),
+            config.scale(),
+            config.softcap()));
+    Work byKey = work(kernels, tile, k.rows(), sequences, config, true, scratch);
+    launcher.launch(
+        kernels.keyGradient(),
+        geometry(
+            kernels,
+            byKey,
+            heads.keys() * kernels.keyParts(),
+            sequences.longestKey(),
+            sequences.count(),
+            kernels.shared().keyGradient()),
+        new AttentionKernels.KeyGradient(
+            pointer(dk, DType.BF16, "dk"),
+            pointer(dv, DType.BF16, "dv"),
+            pointer(dout),
+            pointer(q),
+            pointer(k),
+            pointer(v),
+            pointer(statistics),
+            byKey.list(),
+            pointer(sequences.queryStart()),
+            pointer(sequences.keyStart()),
+            pointer(sequences.keyLength()),
+            dk.rowStride(),
+            dv.rowStride(),
+            dout.rowStride(),
+            q.rowStride(),
+            k.rowStride(),
+            v.rowStride(),
+            q.rows(),
+            byKey.capacity(),
+            heads.queries(),
+            heads.keys(),
+            heads.size(),
+            config.window(),
+            config.scale(),
+            config.softcap()));
+    scratch.release(mark);
+  }
+
+  @Override
+  public long scratchBytes(long tokens, int heads, int keyValueHeads, int headSize) {
+    // No more sequences than tokens.
+    long list = TensorArena.sizeOf(DType.I32, 2 * (tokens / SMALLEST_TILE + tokens));
+    return TensorArena.sizeOf(DType.F32, heads * tokens * 2) + 2 * list;
+  }
+
+  private record Heads(int queries, int keys, int size) {
+    static Heads of(Tensor q, Tensor k) {
+      int size = Math.toIntExact(q.shape().dim(2));
+      if (size > 256) {
+        throw new UnsupportedOperationException(
+            "heads of " + size + " elements; the kernels take up to 256");
+      }
+      return new Heads(Math.toIntExact(q.shape().dim(1)), Math.toIntExact(k.shape().dim(1)), size);
+    }
+  }
+
+  /// A list of tiles on the device; for kernels without one, no list and the number of sequences.
+  private record Work(DevicePtr list, int capacity) {}
+
+  private AttentionKernels kernels(Heads heads, Tensor... tensors) {
+    return Launcher.vector(heads.size(), tensors) == 1
+        ? bySize.computeIfAbsent(heads.size(), size -> AttentionKernels.of(launcher, size))
+        : any;
+  }
+
+  private Work work(
+      AttentionKernels kernels,
+      int tile,
+      long rows,
+      Sequences sequences,
+      Config config,
+      boolean overKeys,
+      TensorArena scratch) {
+    if (tile == 0) {
+      return new Work(DevicePtr.NULL, sequences.count());
+    }
+    int capacity = Math.toIntExact(rows / tile) + sequences.count();
+    Tensor list = scratch.allocate(DType.I32, Shape.of(capacity, 2));
+    launcher.launch(
+        tiles,
+        LaunchConfig.of(1, 1024),
+        new Tiles(
+            pointer(list),
+            pointer(sequences.queryStart(), DType.I32, "queryStart"),
+            pointer(sequences.keyStart(), DType.I32, "keyStart"),
+            pointer(sequences.keyLength(), DType.I32, "keyLength"),
+            sequences.count(),
+            capacity,
+            sequences.longestKey(),
+            tile,
+            INNER_TILE,
+            config.window(),
+            overKeys ? 1 : 0));
+    return new Work(pointer(list), capacity);
+  }
+
+  private LaunchConfig geometry(
+      AttentionKernels kernels, Work work, int heads, int longest, int sequences, int sharedBytes) {
+    if (kernels.forwardTile() == 0) {
+      return LaunchConfig.of(1, 128)
+          .withGrid(Math.ceilDiv(Math.max(longest, 1), 4), heads, Math.min(sequences, 65535));
+    }
+    return kernels.geometry(launcher, work.capacity(), heads, sharedBytes);
+  }
+
+  private void rowSums(Tensor statistics, Tensor dout, Tensor out, Tensor logSumExp, Heads heads) {
+    launcher.launch(
+        delta,
+        LaunchConfig.cover(dout.rows() * heads.queries(), 16, 256),
+        new Delta(
+            pointer(statistics),
+            pointer(dout, DType.BF16, "dout"),
+            pointer(out, DType.BF16, "out"),
+            pointer(logSumExp, DType.F32, "logSumExp"),
+            dout.rowStride(),
+            out.rowStride(),
+            dout.rows(),
+            heads.queries(),
+            heads.size(),
+            Launcher.vector(heads.size(), dout, out)));
+  }
+
+  record Tiles(
+      DevicePtr tiles,
+      DevicePtr queryStart,
+      DevicePtr keyStart,
+      DevicePtr keyLength,
+      int sequences,
+      int capacity,
+      int longestKey,
+      int tile,
+      int inner,
+      int window,
+      int overKeys) {}
+
+  record Delta(
+      DevicePtr statistics,
+      DevicePtr dout,
+      DevicePtr out,
+      DevicePtr lse,
+      long doutStride,
+      long outStride,
+      long tokens,
+      int heads,
+      int headSize,
+      int vector) {}
+}

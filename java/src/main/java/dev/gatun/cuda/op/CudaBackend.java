@@ -1,0 +1,234 @@
+package dev.gatun.cuda.op;
+
+import dev.gatun.FailureException;
+import dev.gatun.cuda.Context;
+import dev.gatun.cuda.CublasLt;
+import dev.gatun.cuda.Device;
+import dev.gatun.cuda.DeviceBuffer;
+import dev.gatun.cuda.Module;
+import dev.gatun.cuda.Stream;
+import dev.gatun.cuda.Target;
+import dev.gatun.op.AttentionOps;
+import dev.gatun.op.Backend;
+import dev.gatun.op.EmbeddingOps;
+import dev.gatun.op.LossOps;
+import dev.gatun.op.MatmulOps;
+import dev.gatun.op.MlpOps;
+import dev.gatun.op.NormOps;
+import dev.gatun.op.OptimizerOps;
+import dev.gatun.op.QuantOps;
+import dev.gatun.op.RopeOps;
+import dev.gatun.op.TensorArena;
+import dev.gatun.op.TensorOps;
+import dev.gatun.tensor.DType;
+import dev.gatun.tensor.Tensor;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import org.jspecify.annotations.Nullable;
+
+/// One NVIDIA GPU: BF16 activations, F32 masters, our own kernels; cuBLASLt multiplies dense
+/// matrices where it is installed.
+public final class CudaBackend implements Backend {
+  private final Context context;
+  private final Deque<AutoCloseable> resources = new ArrayDeque<>();
+  private final Stream stream;
+  private final Staging staging;
+  private final CudaMatmulOps matmul;
+  private final CudaNormOps norm;
+  private final CudaRopeOps rope;
+  private final CudaAttentionOps attention;
+  private final CudaMlpOps mlp;
+  private final CudaLossOps loss;
+  private final CudaEmbeddingOps embedding;
+  private final CudaQuantOps quant;
+  private final CudaOptimizerOps optimizer;
+  private final CudaTensorOps tensor;
+
+  private CudaBackend(Context context) {
+    this.context = context;
+    stream = own(context.stream("compute"));
+    staging = own(new Staging(context, stream));
+    Launcher launcher = own(new Launcher(context, stream));
+    CublasLt cublas = CublasLt.isAvailable() ? own(CublasLt.create(context)) : null;
+    tensor = new CudaTensorOps(launcher);
+    Products products = new Products(launcher, tensor, cublas, workspace(cublas));
+    quant = new CudaQuantOps(this, launcher, tensor);
+    matmul = new CudaMatmulOps(launcher, products, quant, tensor);
+    norm = new CudaNormOps(launcher);
+    rope = new CudaRopeOps(launcher);
+    attention = new CudaAttentionOps(launcher);
+    mlp = new CudaMlpOps(launcher);
+    embedding = new CudaEmbeddingOps(launcher);
+    loss = new CudaLossOps(launcher, products, matmul, embedding, tensor);
+    optimizer = new CudaOptimizerOps(launcher);
+  }
+
+  /// Opens GPU `ordinal`.
+  ///
+  /// @throws dev.gatun.FailureException if there is no driver, no such GPU, or this build has no
+  ///   kernels
+  public static CudaBackend create(int ordinal) {
+    Context context = Context.open(Device.of(ordinal));
+    boolean opened = false;
+    try {
+      CudaBackend backend = new CudaBackend(context);
+      opened = true;
+      return backend;
+    } finally {
+      if (!opened) {
+        context.close();
+      }
+    }
+  }
+
+  /// Whether this build has kernels and this machine a driver and a GPU that they run on.
+  public static boolean isUsable() {
+    try {
+      return Module.exists("norm", Target.SM80)
+          && Device.list().stream().limit(1).anyMatch(Device::isSupported);
+    } catch (FailureException _) {
+      return false;
+    }
+  }
+
+  @Override
+  public String description() {
+    return "cuda:" + context.device().ordinal() + " " + context.device().name();
+  }
+
+  @Override
+  public DType activationType() {
+    return DType.BF16;
+  }
+
+  @Override
+  public long memoryBytes() {
+    return context.freeMemoryBytes();
+  }
+
+  @Override
+  public TensorArena arena(String name, long bytes) {
+    return new CudaArena(context, name, bytes);
+  }
+
+  @Override
+  public void upload(Tensor destination, MemorySegment source) {
+    requireSize(destination, source);
+    staging.upload(buffer(destination), destination.byteOffset(), source);
+  }
+
+  @Override
+  public void download(MemorySegment destination, Tensor source) {
+    requireSize(source, destination);
+    staging.download(destination, buffer(source), source.byteOffset());
+  }
+
+  @Override
+  public void synchronize() {
+    stream.synchronize();
+  }
+
+  @Override
+  public MatmulOps matmul() {
+    return matmul;
+  }
+
+  @Override
+  public NormOps norm() {
+    return norm;
+  }
+
+  @Override
+  public RopeOps rope() {
+    return rope;
+  }
+
+  @Override
+  public AttentionOps attention() {
+    return attention;
+  }
+
+  @Override
+  public MlpOps mlp() {
+    return mlp;
+  }
+
+  @Override
+  public LossOps loss() {
+    return loss;
+  }
+
+  @Override
+  public EmbeddingOps embedding() {
+    return embedding;
+  }
+
+  @Override
+  public QuantOps quant() {
+    return quant;
+  }
+
+  @Override
+  public OptimizerOps optimizer() {
+    return optimizer;
+  }
+
+  @Override
+  public TensorOps tensor() {
+    return tensor;
+  }
+
+  /// Arenas must have been closed before.
+  @Override
+  public void close() {
+    stream.synchronize();
+    RuntimeException failure = null;
+    for (AutoCloseable resource : resources) {
+      try {
+        resource.close();
+      } catch (RuntimeException e) {
+        failure = e;
+      } catch (Exception e) {
+        failure = new IllegalStateException(e);
+      }
+    }
+    if (failure != null) {
+      throw failure;
+    }
+    context.close();
+  }
+
+  private <T extends AutoCloseable> T own(T resource) {
+    resources.push(resource);
+    return resource;
+  }
+
+  private CublasLt.Workspace workspace(@Nullable CublasLt cublas) {
+    if (cublas == null) {
+      return CublasLt.Workspace.NONE;
+    }
+    DeviceBuffer buffer = own(context.allocate("cuBLASLt workspace", Products.WORKSPACE_BYTES));
+    return new CublasLt.Workspace(buffer.pointer(), buffer.byteSize());
+  }
+
+  private static DeviceBuffer buffer(Tensor tensor) {
+    if (tensor.storage() instanceof DeviceStorage(DeviceBuffer buffer)) {
+      return buffer;
+    }
+    throw new IllegalArgumentException(
+        tensor.dtype() + " " + tensor.shape() + " is not in device memory");
+  }
+
+  private static void requireSize(Tensor tensor, MemorySegment host) {
+    if (!tensor.isContiguous() || tensor.byteSize() != host.byteSize()) {
+      throw new IllegalArgumentException(
+          "%d host bytes for %s %s%s"
+              .formatted(
+                  host.byteSize(),
+                  tensor.dtype(),
+                  tensor.shape(),
+                  tensor.isContiguous() ? "" : " with gaps"));
+    }
+  }
+}

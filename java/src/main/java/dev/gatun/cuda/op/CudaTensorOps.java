@@ -1,0 +1,189 @@
+package dev.gatun.cuda.op;
+
+import static dev.gatun.cuda.op.DeviceStorage.pointer;
+
+import dev.gatun.cuda.DevicePtr;
+import dev.gatun.cuda.Kernel;
+import dev.gatun.cuda.KernelSpec;
+import dev.gatun.op.Dropout;
+import dev.gatun.op.Philox;
+import dev.gatun.op.TensorOps;
+import dev.gatun.tensor.DType;
+import dev.gatun.tensor.Tensor;
+
+/// Launches `tensor.cu`.
+final class CudaTensorOps implements TensorOps {
+  private static final KernelSpec<Binary> COPY =
+      new KernelSpec<>("tensor", "tensor_copy", Binary.class);
+  private static final KernelSpec<Binary> ADD =
+      new KernelSpec<>("tensor", "tensor_add", Binary.class);
+  private static final KernelSpec<AddRow> ADD_ROW =
+      new KernelSpec<>("tensor", "tensor_add_row", AddRow.class);
+  private static final KernelSpec<CheckFinite> CHECK_FINITE =
+      new KernelSpec<>("tensor", "tensor_check_finite", CheckFinite.class);
+  private static final KernelSpec<ApplyDropout> DROPOUT =
+      new KernelSpec<>("tensor", "dropout_bf16", ApplyDropout.class);
+  private static final KernelSpec<Noise> NOISE =
+      new KernelSpec<>("tensor", "uniform_noise_bf16", Noise.class);
+
+  private final Launcher launcher;
+  private final Kernel<Binary> copy;
+  private final Kernel<Binary> add;
+  private final Kernel<AddRow> addRow;
+  private final Kernel<CheckFinite> checkFinite;
+  private final Kernel<ApplyDropout> dropout;
+  private final Kernel<Noise> noise;
+
+  CudaTensorOps(Launcher launcher) {
+    this.launcher = launcher;
+    copy = launcher.kernel(COPY);
+    add = launcher.kernel(ADD);
+    addRow = launcher.kernel(ADD_ROW);
+    checkFinite = launcher.kernel(CHECK_FINITE);
+    dropout = launcher.kernel(DROPOUT);
+    noise = launcher.kernel(NOISE);
+  }
+
+  @Override
+  public void zero(Tensor tensor) {
+    if (!tensor.isContiguous()) {
+      throw new IllegalArgumentException("only a contiguous tensor is zeroed: " + tensor.shape());
+    }
+    if (tensor.storage() instanceof DeviceStorage device && tensor.count() > 0) {
+      launcher.stream().fill(device.buffer(), tensor.byteOffset(), tensor.byteSize(), (byte) 0);
+    } else {
+      pointer(tensor);
+    }
+  }
+
+  @Override
+  public void copy(Tensor destination, Tensor source) {
+    binary(copy, destination, source);
+  }
+
+  @Override
+  public void add(Tensor destination, Tensor source) {
+    binary(add, destination, source);
+  }
+
+  @Override
+  public void checkFinite(Tensor flag, Tensor tensor) {
+    if (tensor.count() > 0) {
+      launcher.launch(
+          checkFinite,
+          launcher.gridStride(tensor.count()),
+          new CheckFinite(
+              pointer(flag, DType.I32, "flag"),
+              pointer(tensor),
+              Launcher.typeCode(tensor.dtype()),
+              tensor.rowStride(),
+              tensor.rows(),
+              tensor.cols()));
+    }
+  }
+
+  @Override
+  public void addUniformNoise(Tensor tensor, float magnitude, Dropout state) {
+    launcher.launch(
+        noise,
+        launcher.gridStride(Math.ceilDiv(tensor.count(), 4L)),
+        new Noise(
+            pointer(tensor, DType.BF16, "tensor"),
+            tensor.rowStride(),
+            tensor.rows(),
+            tensor.cols(),
+            pointer(state.state(), DType.I64, "state"),
+            state.stream(),
+            magnitude));
+  }
+
+  /// `y[t] += row`: a bias.
+  void addRow(Tensor y, Tensor row) {
+    launcher.launch(
+        addRow,
+        launcher.gridStride(y.count()),
+        new AddRow(
+            pointer(y),
+            Launcher.typeCode(y.dtype()),
+            y.rowStride(),
+            pointer(row),
+            Launcher.typeCode(row.dtype()),
+            y.rows(),
+            y.cols()));
+  }
+
+  /// `out = dropout(x)`.
+  void dropout(Tensor out, Tensor x, Dropout spec) {
+    launcher.launch(
+        dropout,
+        launcher.gridStride(Math.ceilDiv(x.count(), 4L)),
+        new ApplyDropout(
+            pointer(out, DType.BF16, "out"),
+            out.rowStride(),
+            pointer(x, DType.BF16, "x"),
+            x.rowStride(),
+            x.rows(),
+            x.cols(),
+            pointer(spec.state(), DType.I64, "state"),
+            spec.stream(),
+            Philox.threshold(spec.probability()),
+            Philox.keepScale(spec.probability())));
+  }
+
+  private void binary(Kernel<Binary> kernel, Tensor destination, Tensor source) {
+    if (destination.rows() != source.rows() || destination.cols() != source.cols()) {
+      throw new IllegalArgumentException(
+          "shapes differ: " + destination.shape() + " and " + source.shape());
+    }
+    if (source.count() > 0) {
+      launcher.launch(
+          kernel,
+          launcher.gridStride(source.count()),
+          new Binary(
+              pointer(destination),
+              Launcher.typeCode(destination.dtype()),
+              destination.rowStride(),
+              pointer(source),
+              Launcher.typeCode(source.dtype()),
+              source.rowStride(),
+              source.rows(),
+              source.cols()));
+    }
+  }
+
+  record Binary(
+      DevicePtr destination,
+      int destinationType,
+      long destinationStride,
+      DevicePtr source,
+      int sourceType,
+      long sourceStride,
+      long rows,
+      long cols) {}
+
+  record AddRow(
+      DevicePtr y, int yType, long yStride, DevicePtr row, int rowType, long rows, long cols) {}
+
+  record CheckFinite(DevicePtr flag, DevicePtr x, int type, long stride, long rows, long cols) {}
+
+  record ApplyDropout(
+      DevicePtr out,
+      long outStride,
+      DevicePtr x,
+      long xStride,
+      long rows,
+      long cols,
+      DevicePtr state,
+      int stream,
+      int threshold,
+      float keepScale) {}
+
+  record Noise(
+      DevicePtr x,
+      long stride,
+      long rows,
+      long cols,
+      DevicePtr state,
+      int stream,
+      float magnitude) {}
+}

@@ -1,0 +1,86 @@
+// Copies between types, additions, finite checks.
+//
+// Matrices [rows, cols] with row strides in elements; types are ElementType. Launch: grid-stride over rows * cols, 256 threads.
+#include "common.cuh"
+#include "philox.cuh"
+
+using gatun::bf16;
+
+extern "C" __global__ void __launch_bounds__(256)
+    tensor_copy(void* destination, int destination_type, int64_t destination_stride, const void* source, int source_type,
+                int64_t source_stride, int64_t rows, int64_t cols) {
+  for (int64_t i = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; i < rows * cols; i += (int64_t)gridDim.x * blockDim.x) {
+    int64_t r = i / cols, c = i % cols;
+    gatun::store_as(destination, r * destination_stride + c, destination_type,
+                    gatun::load_as_float(source, r * source_stride + c, source_type));
+  }
+}
+
+// destination += source.
+extern "C" __global__ void __launch_bounds__(256)
+    tensor_add(void* destination, int destination_type, int64_t destination_stride, const void* source, int source_type,
+               int64_t source_stride, int64_t rows, int64_t cols) {
+  for (int64_t i = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; i < rows * cols; i += (int64_t)gridDim.x * blockDim.x) {
+    int64_t r = i / cols, c = i % cols;
+    int64_t d = r * destination_stride + c;
+    gatun::store_as(destination, d, destination_type,
+                    gatun::load_as_float(destination, d, destination_type) +
+                        gatun::load_as_float(source, r * source_stride + c, source_type));
+  }
+}
+
+// flag[0] = 1 where any element is NaN or infinite; all writers write the same value.
+extern "C" __global__ void __launch_bounds__(256)
+    tensor_check_finite(int* flag, const void* x, int type, int64_t stride, int64_t rows, int64_t cols) {
+  for (int64_t i = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; i < rows * cols; i += (int64_t)gridDim.x * blockDim.x) {
+    float v = gatun::load_as_float(x, i / cols * stride + i % cols, type);
+    if (!isfinite(v)) flag[0] = 1;
+  }
+}
+
+// Inverted dropout: out = x * keep_scale where the element survives, else 0. `state` i64 [2]: seed and step. Four elements a thread,
+// whose words are one Philox block; index = row * cols + col. cols must not be a multiple of anything.
+extern "C" __global__ void __launch_bounds__(256)
+    dropout_bf16(bf16* out, int64_t out_stride, const bf16* x, int64_t x_stride, int64_t rows, int64_t cols, const int64_t* state,
+                 int stream, uint32_t threshold, float keep_scale) {
+  int64_t count = rows * cols;
+  for (int64_t block = blockIdx.x * 256ll + threadIdx.x; block * 4 < count; block += gridDim.x * 256ll) {
+    uint4 w = gatun::philox((uint64_t)state[0], (uint32_t)state[1], (uint32_t)stream, (uint64_t)block);
+    uint32_t words[4] = {w.x, w.y, w.z, w.w};
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+      int64_t i = block * 4 + j;
+      if (i >= count) break;
+      int64_t r = i / cols, c = i % cols;
+      float v = __bfloat162float(x[r * x_stride + c]);
+      out[r * out_stride + c] = __float2bfloat16_rn((words[j] >> 8) >= threshold ? v * keep_scale : 0.f);
+    }
+  }
+}
+
+// x += magnitude * u, u uniform in [-1, 1): NEFTune.
+extern "C" __global__ void __launch_bounds__(256)
+    uniform_noise_bf16(bf16* x, int64_t stride, int64_t rows, int64_t cols, const int64_t* state, int stream, float magnitude) {
+  int64_t count = rows * cols;
+  for (int64_t block = blockIdx.x * 256ll + threadIdx.x; block * 4 < count; block += gridDim.x * 256ll) {
+    uint4 w = gatun::philox((uint64_t)state[0], (uint32_t)state[1], (uint32_t)stream, (uint64_t)block);
+    uint32_t words[4] = {w.x, w.y, w.z, w.w};
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+      int64_t i = block * 4 + j;
+      if (i >= count) break;
+      bf16* p = x + i / cols * stride + i % cols;
+      float u = (float)(words[j] >> 8) * 1.1920928955078125e-7f - 1.f;
+      *p = __float2bfloat16_rn(__bfloat162float(*p) + magnitude * u);
+    }
+  }
+}
+
+// y[r, c] += row[c]: a bias. Grid-stride, 256 threads.
+extern "C" __global__ void __launch_bounds__(256)
+    tensor_add_row(void* y, int y_type, int64_t y_stride, const void* row, int row_type, int64_t rows, int64_t cols) {
+  for (int64_t i = blockIdx.x * 256ll + threadIdx.x; i < rows * cols; i += gridDim.x * 256ll) {
+    int64_t at = i / cols * y_stride + i % cols;
+    gatun::store_as(y, at, y_type, gatun::load_as_float(y, at, y_type) + gatun::load_as_float(row, i % cols, row_type));
+  }
+}
