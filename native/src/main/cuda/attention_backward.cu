@@ -105,6 +105,7 @@ __device__ __forceinline__ void attention_backward_dq(bf16* dq, const bf16* dout
   };
   copy_tile_async<BM, D, THREADS>(q_tile, q + query * q_stride + column, q_stride, rows, head_size);
   copy_tile_async<BM, D, THREADS>(dout_tile, dout + query * dout_stride + column, dout_stride, rows, head_size);
+  commit_copies();  // fetch may never run, and the result is staged where these copies land
   if (begin < end) fetch(begin);
 
   int lane = threadIdx.x & 31, row0 = (threadIdx.x >> 5) * 16;
@@ -182,6 +183,7 @@ __device__ __forceinline__ void attention_backward_dkdv(bf16* dk, bf16* dv, cons
   };
   copy_tile_async<BN, D, THREADS>(k_tile, k + key * k_stride + column, k_stride, rows, head_size);
   copy_tile_async<BN, D, THREADS>(v_tile, v + key * v_stride + column, v_stride, rows, head_size);
+  commit_copies();  // a window can hide these keys from every query: then fetch never runs, and the zeros are staged where these land
   if (total > 0) fetch(0);
 
   int lane = threadIdx.x & 31, row0 = (threadIdx.x >> 5) * 16;

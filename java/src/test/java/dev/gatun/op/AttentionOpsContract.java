@@ -86,6 +86,17 @@ public abstract class AttentionOpsContract extends OpContract {
         new AttentionOracle(4, 2, 16, new AttentionOps.Config(0.25f, window, 0)));
   }
 
+  /// Whole tiles of keys that no query sees, before, between and beside tiles that some see: their
+  /// gradients are zero, whatever the kernels stage through the same memory.
+  @ParameterizedTest
+  @CsvSource({"64, 50", "128, 50", "128, 1", "136, 50", "256, 3"})
+  void tilesOfKeysThatAWindowHides(int size, int window) {
+    check(
+        new Layout(new int[] {3, 130, 1}, new int[] {200, 400, 65}),
+        new AttentionOracle(
+            4, 2, size, new AttentionOps.Config((float) (1 / Math.sqrt(size)), window, 0)));
+  }
+
   private void check(Layout layout, AttentionOracle oracle) {
     int qWidth = oracle.n() * oracle.d();
     int kWidth = oracle.kv() * oracle.d();
