@@ -157,7 +157,8 @@ public final class CausalLm implements AutoCloseable {
         arenas.tables().peakBytes(),
         inputs.peakBytes(),
         model.parameters.count(),
-        model.parameters.masters().count());
+        model.parameters.masters().count(),
+        model.parameters.all());
   }
 
   public ModelConfig config() {

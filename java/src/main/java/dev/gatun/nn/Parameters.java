@@ -20,8 +20,8 @@ import org.jspecify.annotations.Nullable;
 /// Every parameter starts at a multiple of [#ALIGNMENT] elements; the gaps are zero in every buffer
 /// and stay so under any optimiser whose update of a zero gradient, moment and parameter is zero.
 public final class Parameters {
-  /// Elements: 256 bytes of F32.
-  static final int ALIGNMENT = 64;
+  /// Elements: a block of 8-bit optimiser state, so that blocks never straddle parameters.
+  public static final int ALIGNMENT = 256;
 
   private final Backend backend;
   private final Map<String, Parameter> byName;

@@ -34,7 +34,7 @@ record RunMemory(MemoryPlan plan, long weightBytes, long batchBytes) {
             inputs.training(),
             limits,
             TrainingRecipe.options(config.loop()));
-    long flatCount = flatCount(backend, need);
+    long flatCount = need.flatParameterCount();
     long optimizerBytes =
         TrainingRecipe.optimizerBytes(config.optimization(), flatCount)
             + GradientNorm.byteSize(backend, flatCount);
@@ -67,13 +67,5 @@ record RunMemory(MemoryPlan plan, long weightBytes, long batchBytes) {
       case WeightFormat.Nf4(int blockSize, boolean nested) ->
           PlannedWeights.nf4(config, config.dtype(), blockSize, nested);
     };
-  }
-
-  /// Elements of the parameters' flat buffers: masters, gradients and, unless activations are F32,
-  /// compute copies.
-  private static long flatCount(Backend backend, MemoryNeed need) {
-    DType type = backend.activationType();
-    int copies = type == DType.F32 ? 0 : type.bytes();
-    return need.parameterBytes() / (2L * DType.F32.bytes() + copies);
   }
 }

@@ -42,8 +42,8 @@ class ParametersTest {
     assertThat(parameters.all().stream().map(Parameter::name))
         .containsExactly("a", "b", "bias", "norm");
     assertThat(parameters.all().stream().map(Parameter::offset))
-        .containsExactly(0L, 64L, 192L, 256L);
-    assertThat(parameters.masters().count()).isEqualTo(320);
+        .containsExactly(0L, 256L, 512L, 768L);
+    assertThat(parameters.masters().count()).isEqualTo(1024);
     assertThat(parameters.count()).isEqualTo(4 + 90 + 64 + 5);
     assertThat(arena.peakBytes()).isEqualTo(arena.capacityBytes());
   }
@@ -57,10 +57,10 @@ class ParametersTest {
     parameters.upload("b", Tensor.ofFloats(Shape.of(3, 30), values));
 
     float[] flat = parameters.masters().toFloats();
-    assertThat(flat[63]).isZero();
-    assertThat(flat[64]).isEqualTo(1);
-    assertThat(flat[64 + 89]).isEqualTo(90);
-    assertThat(flat[64 + 90]).isZero();
+    assertThat(flat[255]).isZero();
+    assertThat(flat[256]).isEqualTo(1);
+    assertThat(flat[256 + 89]).isEqualTo(90);
+    assertThat(flat[256 + 90]).isZero();
     assertThat(requireNonNull(parameters.download().get("b")).toFloats()).containsExactly(values);
     assertThat(parameters.named("b").compute().toFloats()).containsExactly(values);
   }

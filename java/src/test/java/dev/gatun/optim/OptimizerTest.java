@@ -54,8 +54,8 @@ class OptimizerTest {
 
     assertThat(groups)
         .containsExactly(
-            new ParameterGroup("decay", 0.1, 0.3, List.of(new ParameterGroup.Range(0, 64))),
-            new ParameterGroup("no_decay", 0.1, 0, List.of(new ParameterGroup.Range(64, 128))));
+            new ParameterGroup("decay", 0.1, 0.3, List.of(new ParameterGroup.Range(0, 256))),
+            new ParameterGroup("no_decay", 0.1, 0, List.of(new ParameterGroup.Range(256, 256))));
   }
 
   @Test
@@ -69,8 +69,8 @@ class OptimizerTest {
 
     float[] after = parameters.masters().toFloats();
     assertThat(after[0]).isEqualTo(before[0] * (1 - 0.01f * 0.5f));
-    assertThat(after[64]).isEqualTo(before[64]);
-    for (int gap = 21; gap < 64; gap++) {
+    assertThat(after[256]).isEqualTo(before[256]);
+    for (int gap = 21; gap < 256; gap++) {
       assertThat(after[gap]).isZero();
     }
   }
