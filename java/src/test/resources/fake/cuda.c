@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct { int version, devices, capability, buffers, pinned, capturing, captured, mismatch; } State;
+typedef struct { int version, devices, capability, buffers, pinned, capturing, captured, mismatch, owner; } State;
 typedef struct { int grid[3], block[3], shared, cluster; void* stream; void* pointers[16]; unsigned char bytes[1024]; int used; } Launch;
 
 static State state;
@@ -15,7 +15,7 @@ static int fail_code, sizes[16], parameters;
 static void* current;
 
 void fake_reset(void) {
-  state = (State){13000, 1, 90, 0, 0, 0, 0, 0};
+  state = (State){13000, 1, 90, 0, 0, 0, 0, 0, 0};
   memset(&last, 0, sizeof last);
   failing[0] = calls[0] = error_log[0] = 0;
   parameters = 0;
@@ -69,8 +69,19 @@ int cuCtxGetCurrent(void** out) { ENTER *out = current; return 0; }
 int cuCtxGetDevice(int* out) { ENTER *out = (int)((uintptr_t)current - 0xC0); return 0; }
 int cuCtxSynchronize(void) { ENTER return 0; }
 int cuCtxGetStreamPriorityRange(int* least, int* greatest) { ENTER *least = 0; *greatest = -5; return 0; }
-int cuMemAlloc_v2(uint64_t* out, size_t bytes) { ENTER state.buffers++; *out = (uintptr_t)aligned_alloc(256, (bytes + 255) / 256 * 256); return 0; }
-int cuMemFree_v2(uint64_t address) { ENTER state.buffers--; free((void*)address); return 0; }
+static struct { uint64_t address; size_t bytes; } held[256];
+static void hold(uint64_t from, uint64_t to, size_t bytes) {
+  for (int i = 0; i < 256; i++)
+    if (held[i].address == from) { held[i].address = to, held[i].bytes = bytes; return; }
+}
+int cuMemAlloc_v2(uint64_t* out, size_t bytes) { ENTER state.buffers++; *out = (uintptr_t)aligned_alloc(256, (bytes + 255) / 256 * 256); hold(0, *out, bytes); return 0; }
+int cuMemFree_v2(uint64_t address) { ENTER state.buffers--; hold(address, 0, 0); free((void*)address); return 0; }
+int cuPointerGetAttribute(void* out, int attribute, uint64_t address) {
+  ENTER
+  for (int i = 0; i < 256; i++)
+    if (address - held[i].address < held[i].bytes) { *(int*)out = state.owner; return attribute == 9 ? 0 : 1; }
+  return 1;
+}
 int cuMemHostAlloc(void** out, size_t bytes, unsigned flags) { ENTER state.pinned++; *out = malloc(bytes); return 0; }
 int cuMemFreeHost(void* p) { ENTER state.pinned--; free(p); return 0; }
 int cuMemGetInfo_v2(size_t* available, size_t* total) { ENTER *available = 79ul << 30; *total = 80ul << 30; return 0; }

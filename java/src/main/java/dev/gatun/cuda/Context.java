@@ -3,6 +3,7 @@ package dev.gatun.cuda;
 import dev.gatun.FailureException;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import java.util.OptionalInt;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 
@@ -103,6 +104,32 @@ public final class Context implements AutoCloseable {
     return new DeviceBuffer(this, name, bytes);
   }
 
+  /// A view of device memory that another library allocated and frees; closing it frees nothing.
+  ///
+  /// @param start for example JCuda's `CUdeviceptr`
+  public DeviceBuffer foreignBuffer(String name, DevicePtr start, long bytes) {
+    return DeviceBuffer.foreign(this, name, start, bytes);
+  }
+
+  /// Checks that this context's device can reach a range of another library's memory, so that a
+  /// wrong address is an exception and not a fault that ruins the context. Two driver calls.
+  ///
+  /// @throws IllegalArgumentException if an end of the range is not memory of this device
+  public void requireReachable(String what, DevicePtr start, long bytes) {
+    makeCurrent();
+    OptionalInt owner = Driver.pointerDevice(start.address());
+    if (owner.isEmpty() || Driver.pointerDevice(start.address() + bytes - 1).isEmpty()) {
+      throw new IllegalArgumentException(
+          "%s: %d bytes at %s are not within memory that %s can reach"
+              .formatted(what, bytes, start, device));
+    }
+    if (owner.getAsInt() != device.ordinal()) {
+      throw new IllegalArgumentException(
+          "%s: %s is memory of cuda:%d, not of %s"
+              .formatted(what, start, owner.getAsInt(), device));
+    }
+  }
+
   /// Page-locked host memory of unspecified content.
   public PinnedBuffer allocatePinned(String name, long bytes) {
     return new PinnedBuffer(this, name, bytes);
@@ -112,6 +139,13 @@ public final class Context implements AutoCloseable {
   public long freeMemoryBytes() {
     makeCurrent();
     return Driver.memoryInfo()[0];
+  }
+
+  /// Device memory that is taken at this moment, by this context and by all processes.
+  public long takenMemoryBytes() {
+    makeCurrent();
+    long[] memory = Driver.memoryInfo();
+    return memory[1] - memory[0];
   }
 
   /// Waits for all work of all streams; errors of that work surface here.

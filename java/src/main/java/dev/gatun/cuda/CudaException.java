@@ -5,12 +5,16 @@ import dev.gatun.bindings.cuda.Cuda;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Locale;
 
 /// A call into the CUDA driver or one of its libraries failed. The message is one sentence: the
 /// call with its arguments, the error's name, number and description, and what to do where that is
 /// known.
 public final class CudaException extends FailureException {
   private static final long serialVersionUID = 1L;
+  private static final String FREE_MEMORY =
+      "free memory on the GPU (nvidia-smi lists who holds it) or lower the batch size or the"
+          + " sequence length";
 
   private final int code;
   private final String errorName;
@@ -64,6 +68,49 @@ public final class CudaException extends FailureException {
     return new CudaException(code, name, call + " failed: " + name + " (" + code + ")");
   }
 
+  /// Device memory that cannot be had: how much was wanted, how much is left, what to change.
+  ///
+  /// @param memory free and total bytes
+  static CudaException outOfMemory(
+      CudaException cause, Device device, String name, long bytes, long[] memory) {
+    CudaException result =
+        new CudaException(
+            cause.code,
+            cause.errorName,
+            ("no device memory for '%s': it takes %s (%d bytes) and %s has %s free of %s; %s")
+                .formatted(
+                    name,
+                    mebibytes(bytes),
+                    bytes,
+                    device,
+                    mebibytes(memory[0]),
+                    mebibytes(memory[1]),
+                    FREE_MEMORY));
+    result.initCause(cause);
+    return result;
+  }
+
+  /// Page-locked host memory that cannot be had.
+  static CudaException outOfPinnedMemory(CudaException cause, String name, long bytes) {
+    CudaException result =
+        new CudaException(
+            cause.code,
+            cause.errorName,
+            ("no page-locked host memory for '%s', which takes %s: free memory on this machine or"
+                    + " raise its limit (ulimit -l, the container's memory)")
+                .formatted(name, mebibytes(bytes)));
+    result.initCause(cause);
+    return result;
+  }
+
+  boolean isOutOfMemory() {
+    return code == Cuda.CUDA_ERROR_OUT_OF_MEMORY();
+  }
+
+  private static String mebibytes(long bytes) {
+    return String.format(Locale.ROOT, "%,.1f MiB", bytes / (double) (1 << 20));
+  }
+
   private static String text(int code, boolean name) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment out = arena.allocate(ValueLayout.ADDRESS);
@@ -78,8 +125,7 @@ public final class CudaException extends FailureException {
 
   private static String remedy(int code) {
     if (code == Cuda.CUDA_ERROR_OUT_OF_MEMORY()) {
-      return "free memory on the GPU (nvidia-smi lists who holds it) or lower the batch size or"
-          + " the sequence length";
+      return FREE_MEMORY;
     }
     if (isKernelFault(code)) {
       return "a kernel launched earlier may be the cause: run again with"
@@ -87,6 +133,20 @@ public final class CudaException extends FailureException {
     }
     if (code == Cuda.CUDA_ERROR_UNSUPPORTED_PTX_VERSION()) {
       return "install a newer NVIDIA driver";
+    }
+    if (code == Cuda.CUDA_ERROR_DEVICE_UNAVAILABLE()) {
+      return "another process holds the GPU exclusively: end it, take another GPU, or set the"
+          + " compute mode to DEFAULT with nvidia-smi -c 0";
+    }
+    if (code == Cuda.CUDA_ERROR_JIT_COMPILER_NOT_FOUND()) {
+      return "libnvidia-ptxjitcompiler.so.1, a part of the NVIDIA driver, is missing: in a container"
+          + " add 'compute' to NVIDIA_DRIVER_CAPABILITIES";
+    }
+    if (code == Cuda.CUDA_ERROR_JIT_COMPILATION_DISABLED()) {
+      return "unset CUDA_DISABLE_PTX_JIT: the kernels are compiled by the driver";
+    }
+    if (code == Cuda.CUDA_ERROR_ECC_UNCORRECTABLE()) {
+      return "the GPU's memory has an error: reset the GPU or take another one";
     }
     if (code == Cuda.CUDA_ERROR_SYSTEM_DRIVER_MISMATCH()
         || code == Cuda.CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE()) {

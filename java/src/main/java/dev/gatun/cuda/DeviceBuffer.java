@@ -11,6 +11,7 @@ public final class DeviceBuffer implements AutoCloseable {
   private final Context context;
   private final long address;
   private final long byteSize;
+  private final boolean owned;
   private final Lifetime lifetime;
 
   DeviceBuffer(Context context, String name, long bytes) {
@@ -21,9 +22,37 @@ public final class DeviceBuffer implements AutoCloseable {
     context.makeCurrent();
     this.context = context;
     this.byteSize = bytes;
-    this.address = Driver.memAlloc(bytes);
+    this.address = reserve(context, name, bytes);
+    this.owned = true;
     this.lifetime =
         Lifetime.start(context, this, "device buffer %s (%d bytes)".formatted(name, bytes));
+  }
+
+  private DeviceBuffer(Context context, String name, DevicePtr start, long bytes) {
+    this.context = context;
+    this.byteSize = bytes;
+    this.address = start.address();
+    this.owned = false;
+    this.lifetime =
+        Lifetime.start(context, this, "foreign buffer %s (%d bytes)".formatted(name, bytes));
+  }
+
+  static DeviceBuffer foreign(Context context, String name, DevicePtr start, long bytes) {
+    if (bytes <= 0 || start.isNull()) {
+      throw new IllegalArgumentException(
+          "foreign buffer %s of %d bytes at %s".formatted(name, bytes, start));
+    }
+    return new DeviceBuffer(context, name, start, bytes);
+  }
+
+  private static long reserve(Context context, String name, long bytes) {
+    try {
+      return Driver.memAlloc(bytes);
+    } catch (CudaException e) {
+      throw e.isOutOfMemory()
+          ? CudaException.outOfMemory(e, context.device(), name, bytes, Driver.memoryInfo())
+          : e;
+    }
   }
 
   public Context context() {
@@ -85,7 +114,11 @@ public final class DeviceBuffer implements AutoCloseable {
 
   @Override
   public void close() {
-    lifetime.end(() -> Driver.memFree(address));
+    lifetime.end(() -> {
+      if (owned) {
+        Driver.memFree(address);
+      }
+    });
   }
 
   @Override

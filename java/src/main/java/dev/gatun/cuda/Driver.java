@@ -10,6 +10,7 @@ import dev.gatun.bindings.NativeLibrary;
 import dev.gatun.bindings.cuda.Cuda;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.OptionalInt;
 import java.util.function.Supplier;
 import java.util.function.ToIntFunction;
 
@@ -180,6 +181,16 @@ final class Driver {
       MemorySegment out = arena.allocate(JAVA_LONG, 2);
       check(Cuda.cuMemGetInfo_v2(out, out.asSlice(8)), () -> "cuMemGetInfo_v2()");
       return new long[] {out.getAtIndex(JAVA_LONG, 0), out.getAtIndex(JAVA_LONG, 1)};
+    }
+  }
+
+  /// The ordinal of the device whose memory holds an address; empty if the driver knows none.
+  static OptionalInt pointerDevice(long address) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment out = arena.allocate(JAVA_INT);
+      int status =
+          Cuda.cuPointerGetAttribute(out, Cuda.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL(), address);
+      return status == 0 ? OptionalInt.of(out.get(JAVA_INT, 0)) : OptionalInt.empty();
     }
   }
 

@@ -16,10 +16,18 @@ public final class PinnedBuffer implements AutoCloseable {
           "pinned buffer " + name + " needs a positive size, not " + bytes);
     }
     context.makeCurrent();
-    this.base = Driver.hostAlloc(bytes);
+    this.base = reserve(name, bytes);
     this.segment = base.reinterpret(bytes, arena, null);
     this.lifetime =
         Lifetime.start(context, this, "pinned buffer %s (%d bytes)".formatted(name, bytes));
+  }
+
+  private static MemorySegment reserve(String name, long bytes) {
+    try {
+      return Driver.hostAlloc(bytes);
+    } catch (CudaException e) {
+      throw e.isOutOfMemory() ? CudaException.outOfPinnedMemory(e, name, bytes) : e;
+    }
   }
 
   /// The memory; any use after [#close] throws.

@@ -32,6 +32,12 @@ public interface Backend extends AutoCloseable {
     return Long.MAX_VALUE;
   }
 
+  /// Bytes of the same memory that are taken whatever the arenas hold: a driver's context, code and
+  /// workspaces, and on a shared device what other processes hold.
+  default long reservedBytes() {
+    return 0;
+  }
+
   /// Reserves `bytes` of this backend's memory under a name that memory reports show.
   TensorArena arena(String name, long bytes);
 

@@ -1,6 +1,7 @@
 package dev.gatun.train;
 
 import dev.gatun.FailureException;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 
@@ -28,10 +29,26 @@ public record MemoryPlan(List<Line> lines, long budgetBytes) {
   /// @throws FailureException that names the largest part and what to change
   public void requireFit() {
     if (totalBytes() > budgetBytes) {
+      Line largest = lines.stream().max(Comparator.comparingLong(Line::bytes)).orElseThrow();
       throw new FailureException(
-          "the run needs %s but only %s can be had; lower per_device_train_batch_size or max_length%s"
-              .formatted(size(totalBytes()), size(budgetBytes), System.lineSeparator() + table()));
+          "the run needs %s but only %s can be had; the largest part is %s with %s: %s%s"
+              .formatted(
+                  size(totalBytes()),
+                  size(budgetBytes),
+                  largest.arena(),
+                  size(largest.bytes()),
+                  remedy(largest.arena()),
+                  System.lineSeparator() + table()));
     }
+  }
+
+  private static String remedy(String arena) {
+    return switch (arena) {
+      case "weights" -> "set load_in_4bit, or take a smaller model";
+      case "parameters", "optimizer" -> "lower lora_r or train fewer lora_target_modules";
+      case "runtime" -> "end the other processes on the GPU, which nvidia-smi lists";
+      default -> "lower per_device_train_batch_size or max_length";
+    };
   }
 
   /// The plan as a table of text lines.

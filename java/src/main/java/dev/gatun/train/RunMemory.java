@@ -13,6 +13,7 @@ import dev.gatun.op.TensorArena;
 import dev.gatun.optim.GradientNorm;
 import dev.gatun.quant.Nf4Codec;
 import dev.gatun.tensor.DType;
+import java.util.ArrayList;
 import java.util.List;
 
 /// The bytes of every arena of a run.
@@ -39,21 +40,34 @@ record RunMemory(MemoryPlan plan, long weightBytes, long batchBytes) {
         TrainingRecipe.optimizerBytes(config.optimization(), flatCount)
             + GradientNorm.byteSize(backend, flatCount);
     long batchBytes = need.inputBytes() + TensorArena.sizeOf(DType.F32, 1);
-    MemoryPlan plan =
-        new MemoryPlan(
-            List.of(
-                new MemoryPlan.Line("weights", "base model, copied or quantised", weightBytes),
-                new MemoryPlan.Line(
-                    "parameters", "trained: masters, gradients, copies", need.parameterBytes()),
-                new MemoryPlan.Line("optimizer", "state and gradient norm", optimizerBytes),
-                new MemoryPlan.Line(
-                    "activations",
-                    "%,d tokens a batch".formatted(limits.tokens()),
-                    need.activationBytes()),
-                new MemoryPlan.Line("tables", "rotary tables", need.tableBytes()),
-                new MemoryPlan.Line("batch", "one micro-batch", batchBytes)),
-            backend.memoryBytes());
+    List<MemoryPlan.Line> lines = new ArrayList<>();
+    lines.add(new MemoryPlan.Line("weights", "base model, copied or quantised", weightBytes));
+    lines.add(
+        new MemoryPlan.Line(
+            "parameters", "trained: masters, gradients, copies", need.parameterBytes()));
+    lines.add(new MemoryPlan.Line("optimizer", "state and gradient norm", optimizerBytes));
+    lines.add(
+        new MemoryPlan.Line(
+            "activations",
+            "%,d tokens a batch".formatted(limits.tokens()),
+            need.activationBytes()));
+    lines.add(new MemoryPlan.Line("tables", "rotary tables", need.tableBytes()));
+    lines.add(new MemoryPlan.Line("batch", "one micro-batch", batchBytes));
+    MemoryPlan plan = withBackend(lines, backend);
     return new RunMemory(plan, weightBytes, batchBytes);
+  }
+
+  /// What the backend itself takes counts on both sides, so that the total is what the device
+  /// shows.
+  private static MemoryPlan withBackend(List<MemoryPlan.Line> lines, Backend backend) {
+    long reserved = backend.reservedBytes();
+    long free = backend.memoryBytes();
+    if (reserved > 0) {
+      lines.add(
+          new MemoryPlan.Line("runtime", "context, code, workspaces, other processes", reserved));
+    }
+    return new MemoryPlan(
+        lines, free > Long.MAX_VALUE - reserved ? Long.MAX_VALUE : free + reserved);
   }
 
   /// The weights by shape and format alone.

@@ -46,6 +46,24 @@ class ContextTest {
   }
 
   @Test
+  void foreignMemoryIsCheckedButNeverFreed() {
+    try (Context context = Context.open(Device.of(0))) {
+      DevicePtr start = new DevicePtr(0x7000_0000L);
+      DeviceBuffer foreign = context.foreignBuffer("theirs", start, 64);
+      assertThat(foreign.pointer(16, 48)).isEqualTo(start.plus(16));
+      assertThatThrownBy(() -> foreign.pointer(32, 33))
+          .isInstanceOf(IndexOutOfBoundsException.class)
+          .hasMessageContaining("foreign buffer theirs (64 bytes)");
+      assertThat(context.openChildren()).containsExactly("foreign buffer theirs (64 bytes)");
+      foreign.close();
+      assertThatThrownBy(foreign::pointer).isInstanceOf(IllegalStateException.class);
+      assertThat(Fake.calls()).doesNotContain("cuMemFree_v2");
+      assertThatThrownBy(() -> context.foreignBuffer("none", DevicePtr.NULL, 64))
+          .isInstanceOf(IllegalArgumentException.class);
+    }
+  }
+
+  @Test
   void useAfterCloseNeverReachesTheDriver() {
     try (Context context = Context.open(Device.of(0));
         DeviceBuffer other = context.allocate("other", 16);
@@ -141,11 +159,12 @@ class ContextTest {
   void errorsNameCallArgumentsAndRemedy() {
     try (Context context = Context.open(Device.of(0))) {
       Fake.fail("cuMemAlloc_v2", 2);
-      assertThatThrownBy(() -> context.allocate("weights", 123))
+      assertThatThrownBy(() -> context.allocate("weights", 3 << 19))
           .isInstanceOf(CudaException.class)
           .hasMessage(
-              "cuMemAlloc_v2(bytes=123) failed: CUDA_ERROR_OUT_OF_MEMORY (2): out of memory; free memory on the GPU"
-                  + " (nvidia-smi lists who holds it) or lower the batch size or the sequence length");
+              "no device memory for 'weights': it takes 1.5 MiB (1572864 bytes) and cuda:0 Fake GPU 0 has 80,896.0 MiB"
+                  + " free of 81,920.0 MiB; free memory on the GPU (nvidia-smi lists who holds it) or lower the"
+                  + " batch size or the sequence length");
       assertThat(context.openChildren()).isEmpty();
       Fake.fail("cuCtxSynchronize", 700);
       assertThatThrownBy(context::synchronize)

@@ -23,7 +23,9 @@ final class Fake {
     PINNED,
     CAPTURING,
     CAPTURED,
-    MISMATCH
+    MISMATCH,
+    /// Ordinal of the device that holds all memory.
+    OWNER
   }
 
   /// What the last launch was given.

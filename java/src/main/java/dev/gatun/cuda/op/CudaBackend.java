@@ -21,6 +21,8 @@ import dev.gatun.op.RopeOps;
 import dev.gatun.op.TensorArena;
 import dev.gatun.op.TensorOps;
 import dev.gatun.tensor.DType;
+import dev.gatun.tensor.Shape;
+import dev.gatun.tensor.Storage;
 import dev.gatun.tensor.Tensor;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
@@ -30,8 +32,12 @@ import org.jspecify.annotations.Nullable;
 /// One NVIDIA GPU: BF16 activations, F32 masters, our own kernels; cuBLASLt multiplies dense
 /// matrices where it is installed.
 public final class CudaBackend implements Backend {
+  // What the driver and cuBLASLt take when a kernel of theirs first runs; an estimate, as neither
+  // tells.
+  private static final long FIRST_USE_BYTES = 64L << 20;
+
   private final Context context;
-  private final Deque<AutoCloseable> resources = new ArrayDeque<>();
+  private final Deque<AutoCloseable> resources;
   private final Stream stream;
   private final Staging staging;
   private final CudaMatmulOps matmul;
@@ -45,9 +51,11 @@ public final class CudaBackend implements Backend {
   private final CudaOptimizerOps optimizer;
   private final CudaTensorOps tensor;
 
-  private CudaBackend(Context context) {
+  // What it opens goes on `resources` as it is opened, so that nothing stays behind if it fails.
+  private CudaBackend(Context context, @Nullable Stream foreign, Deque<AutoCloseable> resources) {
     this.context = context;
-    stream = own(context.stream("compute"));
+    this.resources = resources;
+    stream = foreign == null ? own(context.stream("compute")) : foreign;
     staging = own(new Staging(context, stream));
     Launcher launcher = own(new Launcher(context, stream));
     CublasLt cublas = CublasLt.isAvailable() ? own(CublasLt.create(context)) : null;
@@ -70,16 +78,62 @@ public final class CudaBackend implements Backend {
   ///   kernels
   public static CudaBackend create(int ordinal) {
     Context context = Context.open(Device.of(ordinal));
-    boolean opened = false;
+    Deque<AutoCloseable> resources = new ArrayDeque<>();
+    resources.push(context);
+    return build(context, null, resources);
+  }
+
+  /// The same ops on a stream of the caller's, in its context: beside JCuda or any other user of
+  /// the driver. Neither is closed with the backend. All work is queued on that stream, so that it
+  /// is in order with the caller's own.
+  ///
+  /// ```java
+  /// Context context = Context.adopt();
+  /// Stream stream = context.foreignStream("mine", address);
+  /// try (CudaBackend ops = CudaBackend.over(stream);
+  ///     DeviceBuffer memory = context.foreignBuffer("x", new DevicePtr(pointer), bytes)) {
+  ///   Tensor x = CudaBackend.tensor(memory, DType.BF16, Shape.of(rows, cols));
+  ///   ops.matmul().forward(…);
+  /// }
+  /// ```
+  ///
+  /// @throws dev.gatun.FailureException if this build has no kernels
+  public static CudaBackend over(Stream stream) {
+    return build(stream.context(), stream, new ArrayDeque<>());
+  }
+
+  private static CudaBackend build(
+      Context context, @Nullable Stream foreign, Deque<AutoCloseable> resources) {
     try {
-      CudaBackend backend = new CudaBackend(context);
-      opened = true;
-      return backend;
-    } finally {
-      if (!opened) {
-        context.close();
+      return new CudaBackend(context, foreign, resources);
+    } catch (RuntimeException e) {
+      RuntimeException second = closeAll(resources, null);
+      if (second != null) {
+        e.addSuppressed(second);
       }
+      throw e;
     }
+  }
+
+  /// A contiguous tensor at the start of device memory, for example of a
+  /// [Context#foreignBuffer(String, dev.gatun.cuda.DevicePtr, long)].
+  public static Tensor tensor(DeviceBuffer memory, DType dtype, Shape shape) {
+    return Tensor.of(new DeviceStorage(memory), 0, dtype, shape);
+  }
+
+  /// Device memory as the storage of tensors at any offset.
+  public static Storage storage(DeviceBuffer memory) {
+    return new DeviceStorage(memory);
+  }
+
+  /// The context of this backend's memory.
+  public Context context() {
+    return context;
+  }
+
+  /// Where all of this backend's work is queued: record events here to take its time.
+  public Stream stream() {
+    return stream;
   }
 
   /// Whether this build has kernels and this machine a driver and a GPU that they run on.
@@ -104,7 +158,12 @@ public final class CudaBackend implements Backend {
 
   @Override
   public long memoryBytes() {
-    return context.freeMemoryBytes();
+    return Math.max(0, context.freeMemoryBytes() - FIRST_USE_BYTES);
+  }
+
+  @Override
+  public long reservedBytes() {
+    return context.takenMemoryBytes() + FIRST_USE_BYTES;
   }
 
   @Override
@@ -182,21 +241,32 @@ public final class CudaBackend implements Backend {
   /// Arenas must have been closed before.
   @Override
   public void close() {
-    stream.synchronize();
     RuntimeException failure = null;
-    for (AutoCloseable resource : resources) {
-      try {
-        resource.close();
-      } catch (RuntimeException e) {
-        failure = e;
-      } catch (Exception e) {
-        failure = new IllegalStateException(e);
-      }
+    try {
+      stream.synchronize();
+    } catch (FailureException e) {
+      failure = e; // a fault of earlier work: what can be freed is freed all the same
     }
+    failure = closeAll(resources, failure);
     if (failure != null) {
       throw failure;
     }
-    context.close();
+  }
+
+  // Closes everything, the last opened first, and returns the first failure.
+  private static @Nullable RuntimeException closeAll(
+      Deque<AutoCloseable> resources, @Nullable RuntimeException earlier) {
+    RuntimeException failure = earlier;
+    while (!resources.isEmpty()) {
+      try {
+        resources.pop().close();
+      } catch (Exception e) {
+        RuntimeException next =
+            e instanceof RuntimeException unchecked ? unchecked : new IllegalStateException(e);
+        failure = failure == null ? next : failure;
+      }
+    }
+    return failure;
   }
 
   private <T extends AutoCloseable> T own(T resource) {
