@@ -6,28 +6,43 @@
 
 using gatun::bf16;
 
-extern "C" __global__ void __launch_bounds__(256)
-    tensor_copy(void* destination, int destination_type, int64_t destination_stride, const void* source, int source_type,
-                int64_t source_stride, int64_t rows, int64_t cols) {
-  for (int64_t i = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; i < rows * cols; i += (int64_t)gridDim.x * blockDim.x) {
+// destination (+)= scale * source.
+template <bool ADD>
+__device__ void tensor_binary(void* destination, int destination_type, int64_t destination_stride, const void* source, int source_type,
+                              int64_t source_stride, int64_t rows, int64_t cols, float scale, int vector) {
+  int64_t first = blockIdx.x * (int64_t)blockDim.x + threadIdx.x, step = (int64_t)gridDim.x * blockDim.x;
+  if (vector) {
+    int64_t per_row = cols / 8;
+    for (int64_t i = first; i < rows * per_row; i += step) {
+      int64_t r = i / per_row, c = i % per_row * 8;
+      bf16* d = static_cast<bf16*>(destination) + r * destination_stride + c;
+      float v[8], old[8];
+      gatun::load<8>(static_cast<const bf16*>(source) + r * source_stride + c, v);
+      if (ADD) gatun::load<8>(d, old);
+#pragma unroll
+      for (int j = 0; j < 8; j++) v[j] = ADD ? old[j] + scale * v[j] : scale * v[j];
+      gatun::store<8>(d, v);
+    }
+    return;
+  }
+  for (int64_t i = first; i < rows * cols; i += step) {
     int64_t r = i / cols, c = i % cols;
-    gatun::store_as(destination, r * destination_stride + c, destination_type,
-                    gatun::load_as_float(source, r * source_stride + c, source_type));
+    int64_t d = r * destination_stride + c;
+    float v = scale * gatun::load_as_float(source, r * source_stride + c, source_type);
+    if (ADD) v += gatun::load_as_float(destination, d, destination_type);
+    gatun::store_as(destination, d, destination_type, v);
   }
 }
 
-// destination += source.
-extern "C" __global__ void __launch_bounds__(256)
-    tensor_add(void* destination, int destination_type, int64_t destination_stride, const void* source, int source_type,
-               int64_t source_stride, int64_t rows, int64_t cols) {
-  for (int64_t i = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; i < rows * cols; i += (int64_t)gridDim.x * blockDim.x) {
-    int64_t r = i / cols, c = i % cols;
-    int64_t d = r * destination_stride + c;
-    gatun::store_as(destination, d, destination_type,
-                    gatun::load_as_float(destination, d, destination_type) +
-                        gatun::load_as_float(source, r * source_stride + c, source_type));
+#define TENSOR_BINARY(NAME, ADD)                                                                                                 \
+  extern "C" __global__ void __launch_bounds__(256)                                                                            \
+      NAME(void* destination, int destination_type, int64_t destination_stride, const void* source, int source_type,           \
+           int64_t source_stride, int64_t rows, int64_t cols, float scale, int vector) {                                       \
+    tensor_binary<ADD>(destination, destination_type, destination_stride, source, source_type, source_stride, rows, cols,      \
+                       scale, vector);                                                                                         \
   }
-}
+TENSOR_BINARY(tensor_copy, false)
+TENSOR_BINARY(tensor_add, true)
 
 // flag[0] = 1 where any element is NaN or infinite; all writers write the same value.
 extern "C" __global__ void __launch_bounds__(256)

@@ -55,8 +55,7 @@ public final class CePart implements Part {
     long scratch =
         backend
             .loss()
-            .scratchBytes(
-                hidden.rows(), hidden.cols(), head.rows(), LossOps.Config.plain(CHUNK_ROWS));
+            .scratchBytes(hidden.rows(), new Weight.Dense(head), LossOps.Config.plain(CHUNK_ROWS));
     // Inputs, their roundings and the gradients.
     return scratch
         + 4 * TensorArena.sizeOf(DType.F32, hidden.count())

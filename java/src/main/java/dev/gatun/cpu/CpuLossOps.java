@@ -74,10 +74,10 @@ final class CpuLossOps implements LossOps {
   }
 
   @Override
-  public long scratchBytes(long trainedRows, long hidden, long vocabulary, Config config) {
+  public long scratchBytes(long trainedRows, Weight head, Config config) {
     long rows = chunkRows(trainedRows, config);
-    return TensorArena.sizeOf(DType.F32, Math.multiplyExact(rows, hidden))
-        + TensorArena.sizeOf(DType.F32, Math.multiplyExact(rows, vocabulary));
+    return TensorArena.sizeOf(DType.F32, Math.multiplyExact(rows, head.in()))
+        + TensorArena.sizeOf(DType.F32, Math.multiplyExact(rows, head.out()));
   }
 
   private void chunk(Call call, long first, Tensor states, Tensor logits) {

@@ -28,8 +28,8 @@ public interface LossOps {
       Config config,
       TensorArena scratch);
 
-  /// Scratch bytes for these sizes.
-  long scratchBytes(long trainedRows, long hidden, long vocabulary, Config config);
+  /// Scratch bytes that [#linearCrossEntropy] needs at most.
+  long scratchBytes(long trainedRows, Weight head, Config config);
 
   /// Labels with this value are not trained on.
   int IGNORE_INDEX = -100;

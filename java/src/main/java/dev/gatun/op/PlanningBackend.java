@@ -265,13 +265,12 @@ public final class PlanningBackend implements Backend {
         Targets targets,
         LossOps.Config config,
         TensorArena scratch) {
-      take(scratch, scratchBytes(targets.count(), head.in(), head.out(), config));
+      take(scratch, scratchBytes(targets.count(), head, config));
     }
 
     @Override
-    public long scratchBytes(
-        long trainedRows, long hidden, long vocabulary, LossOps.Config config) {
-      return real.loss().scratchBytes(trainedRows, hidden, vocabulary, config);
+    public long scratchBytes(long trainedRows, Weight head, LossOps.Config config) {
+      return real.loss().scratchBytes(trainedRows, head, config);
     }
   }
 

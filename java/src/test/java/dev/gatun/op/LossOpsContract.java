@@ -56,7 +56,7 @@ public abstract class LossOpsContract extends OpContract {
             f32(new double[v], v),
             f32(new double[] {UPSTREAM}, 1));
 
-    try (TensorArena scratch = scratch(backend().loss().scratchBytes(trained, h, v, config))) {
+    try (TensorArena scratch = scratch(backend().loss().scratchBytes(trained, head, config))) {
       backend()
           .loss()
           .linearCrossEntropy(
@@ -130,7 +130,7 @@ public abstract class LossOpsContract extends OpContract {
         new LossOps.Gradients(output(6, 5), null, null, f32(new double[] {UPSTREAM}, 1));
     LossOps.Config config = LossOps.Config.plain(4);
 
-    try (TensorArena scratch = scratch(backend().loss().scratchBytes(6, 5, 9, config))) {
+    try (TensorArena scratch = scratch(backend().loss().scratchBytes(6, weight, config))) {
       LossOps ops = backend().loss();
       ops.linearCrossEntropy(evaluated, null, states, weight, null, targets, config, scratch);
       ops.linearCrossEntropy(trained, gradients, states, weight, null, targets, config, scratch);
@@ -156,15 +156,16 @@ public abstract class LossOpsContract extends OpContract {
     LossOps.Gradients gradients =
         new LossOps.Gradients(output(4, 3), null, null, f32(new double[] {UPSTREAM}, 1));
     LossOps.Config config = LossOps.Config.plain(4);
+    Weight head = new Weight.Dense(activation(values(21, 1), 7, 3));
 
-    try (TensorArena scratch = scratch(backend().loss().scratchBytes(0, 3, 7, config))) {
+    try (TensorArena scratch = scratch(backend().loss().scratchBytes(0, head, config))) {
       backend()
           .loss()
           .linearCrossEntropy(
               new LossOps.Outputs(arena().allocate(DType.F32, Shape.of(0)), null, null),
               gradients,
               activation(values(12, 1), 4, 3),
-              new Weight.Dense(activation(values(21, 1), 7, 3)),
+              head,
               null,
               new LossOps.Targets(ints(new int[0]), ints(new int[0])),
               config,

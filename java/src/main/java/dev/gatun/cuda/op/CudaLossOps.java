@@ -83,9 +83,11 @@ final class CudaLossOps implements LossOps {
   }
 
   @Override
-  public long scratchBytes(long trainedRows, long hidden, long vocabulary, Config config) {
+  public long scratchBytes(long trainedRows, Weight head, Config config) {
     long size = Math.min(config.chunkRows(), Math.max(1, trainedRows));
-    return TensorArena.sizeOf(DType.BF16, vocabulary * hidden)
+    long hidden = head.in();
+    long vocabulary = head.out();
+    return CudaMatmulOps.denseBytes(head)
         + 2 * TensorArena.sizeOf(DType.BF16, size * hidden)
         + TensorArena.sizeOf(DType.F32, size * padded(vocabulary))
         + Products.scratchBytes(size, vocabulary, hidden)

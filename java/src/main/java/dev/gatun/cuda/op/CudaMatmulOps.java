@@ -18,6 +18,7 @@ import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
@@ -156,7 +157,9 @@ final class CudaMatmulOps implements MatmulOps {
     for (Projection p : projections) {
       long out = p.weight().out();
       long in = p.weight().in();
-      long bytes = TensorArena.sizeOf(DType.BF16, out * in);
+      long rank = p.lora() == null ? 0 : p.lora().rank();
+      long bytes = TensorArena.sizeOf(DType.BF16, (out + rank) * (in + rank));
+      bytes += TensorArena.sizeOf(DType.BF16, rows * (Math.min(in, out) + rank));
       bytes += TensorArena.sizeOf(DType.F32, Math.ceilDiv(out * in, 64L));
       bytes += TensorArena.sizeOf(DType.F32, FEW_ROWS * out * Math.ceilDiv(in, (long) GEMV_RANGE));
       bytes += ColumnSum.scratchBytes(out);
@@ -174,6 +177,15 @@ final class CudaMatmulOps implements MatmulOps {
       most = Math.max(most, bytes);
     }
     return most;
+  }
+
+  /// Scratch that [#dense] takes.
+  static long denseBytes(Weight weight) {
+    return isBf16(weight) ? 0 : TensorArena.sizeOf(DType.BF16, weight.out() * weight.in());
+  }
+
+  private static boolean isBf16(Weight weight) {
+    return weight instanceof Weight.Dense dense && dense.tensor().dtype() == DType.BF16;
   }
 
   /// `head` as a BF16 matrix: its own memory, or a copy in scratch that the caller releases.
@@ -200,9 +212,50 @@ final class CudaMatmulOps implements MatmulOps {
     } else if (decodable.isPresent() && !products.hasLibrary()) {
       Tensor scales = quant.plainScales(decodable.get(), scratch);
       products.multiplyNf4(form, out, a, decodable.get(), scales, extras, accumulate);
+    } else if (joins(form, out, a, weight, extras)) {
+      joined(form, out, a, weight, extras, accumulate, scratch);
     } else {
       products.multiply(form, out, a, dense(weight, scratch), extras, accumulate, scratch);
     }
+  }
+
+  // A low-rank update costs a pass over the output of its own. Where the output is much wider than
+  // the input, it is cheaper to put
+  // the update into the product: [a | inner] · [W | B]ᵀ, or [a | inner] · [W ; A].
+  private boolean joins(Form form, Tensor out, Tensor a, Weight weight, Extras extras) {
+    return products.hasLibrary()
+        && extras.inner() != null
+        && out.cols() >= 2 * a.cols()
+        && a.cols() % 8 == 0
+        && extras.inner().cols() % 8 == 0
+        && (form == Form.NN || weight.in() % 8 == 0)
+        && !isBf16(weight);
+  }
+
+  private void joined(
+      Form form,
+      Tensor out,
+      Tensor a,
+      Weight weight,
+      Extras extras,
+      boolean accumulate,
+      TensorArena scratch) {
+    Tensor inner = Objects.requireNonNull(extras.inner());
+    Tensor factor = Objects.requireNonNull(extras.factor());
+    long k = a.cols();
+    long rank = inner.cols();
+    Tensor left = scratch.allocate(DType.BF16, Shape.of(a.rows(), k + rank));
+    tensors.copy(left.columns(0, k), a);
+    tensors.copyScaled(left.columns(k, rank), inner, extras.scale());
+    Tensor right =
+        scratch.allocate(
+            DType.BF16,
+            form == Form.NT ? Shape.of(weight.out(), k + rank) : Shape.of(k + rank, weight.in()));
+    boolean columns = form == Form.NT;
+    quant.dequantize(columns ? right.columns(0, k) : right.rows(0, k), weight);
+    tensors.copy(columns ? right.columns(k, rank) : right.rows(k, rank), factor);
+    Extras rest = new Extras(extras.bias(), extras.residual(), null, null, 0);
+    products.multiply(form, out, left, right, rest, accumulate, scratch);
   }
 
   // What the decoding kernels take: blocks of 64 that do not straddle rows, a left operand of whole

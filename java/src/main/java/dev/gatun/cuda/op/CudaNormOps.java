@@ -18,32 +18,49 @@ import org.jspecify.annotations.Nullable;
 final class CudaNormOps implements NormOps {
   private static final KernelSpec<Forward> FORWARD_WARP =
       new KernelSpec<>("norm", "rms_norm_forward_bf16_warp", Forward.class);
+  private static final KernelSpec<Forward> FORWARD_ROWS_4096 =
+      new KernelSpec<>("norm", "rms_norm_forward_bf16_rows4096", Forward.class);
+  private static final KernelSpec<Forward> FORWARD_ROWS_8192 =
+      new KernelSpec<>("norm", "rms_norm_forward_bf16_rows8192", Forward.class);
   private static final KernelSpec<Forward> FORWARD_BLOCK =
       new KernelSpec<>("norm", "rms_norm_forward_bf16_block", Forward.class);
   private static final KernelSpec<Backward> BACKWARD_WARP =
       new KernelSpec<>("norm", "rms_norm_backward_bf16_warp", Backward.class);
+  private static final KernelSpec<Backward> BACKWARD_ROWS_4096 =
+      new KernelSpec<>("norm", "rms_norm_backward_bf16_rows4096", Backward.class);
+  private static final KernelSpec<Backward> BACKWARD_ROWS_8192 =
+      new KernelSpec<>("norm", "rms_norm_backward_bf16_rows8192", Backward.class);
   private static final KernelSpec<Backward> BACKWARD_BLOCK =
       new KernelSpec<>("norm", "rms_norm_backward_bf16_block", Backward.class);
   private static final KernelSpec<WeightPartial> WEIGHT_PARTIAL =
       new KernelSpec<>("norm", "rms_norm_weight_partial_bf16", WeightPartial.class);
 
   private static final int WARP_LIMIT = 1024; // longer vectors get a block of their own
+  private static final int MANY_ROWS_PER_BLOCK =
+      4; // from here on keeping the weight in registers pays
+  private static final int BLOCKS_PER_MULTIPROCESSOR = 4;
   private static final int CHUNKS = 64;
 
   private final Launcher launcher;
-  private final Kernel<Forward> forwardWarp;
-  private final Kernel<Forward> forwardBlock;
-  private final Kernel<Backward> backwardWarp;
-  private final Kernel<Backward> backwardBlock;
+  private final Kernels<Forward> forward;
+  private final Kernels<Backward> backward;
   private final Kernel<WeightPartial> weightPartial;
   private final ColumnSum columnSum;
 
   CudaNormOps(Launcher launcher) {
     this.launcher = launcher;
-    forwardWarp = launcher.kernel(FORWARD_WARP);
-    forwardBlock = launcher.kernel(FORWARD_BLOCK);
-    backwardWarp = launcher.kernel(BACKWARD_WARP);
-    backwardBlock = launcher.kernel(BACKWARD_BLOCK);
+    forward =
+        new Kernels<>(
+            launcher.kernel(FORWARD_WARP),
+            launcher.kernel(FORWARD_BLOCK),
+            launcher.kernel(FORWARD_ROWS_4096),
+            launcher.kernel(FORWARD_ROWS_8192));
+    backward =
+        new Kernels<>(
+            launcher.kernel(BACKWARD_WARP),
+            launcher.kernel(BACKWARD_BLOCK),
+            launcher.kernel(BACKWARD_ROWS_4096),
+            launcher.kernel(BACKWARD_ROWS_8192));
     weightPartial = launcher.kernel(WEIGHT_PARTIAL);
     columnSum = new ColumnSum(launcher);
   }
@@ -57,9 +74,11 @@ final class CudaNormOps implements NormOps {
     if (rows == 0) {
       return;
     }
+    int vector = Launcher.vector(n, y, x, weight);
+    Geometry geometry = geometry(rows, n, vector);
     launcher.launch(
-        n <= WARP_LIMIT ? forwardWarp : forwardBlock,
-        geometry(rows, n),
+        forward.choose(geometry, n),
+        geometry.config(),
         new Forward(
             pointer(y, DType.BF16, "y"),
             pointerOrNull(rstd),
@@ -73,7 +92,7 @@ final class CudaNormOps implements NormOps {
             x.rowStride(),
             epsilon,
             offset,
-            Launcher.vector(n, y, x, weight)));
+            vector));
   }
 
   @Override
@@ -98,9 +117,11 @@ final class CudaNormOps implements NormOps {
       weightGradient(dweight, dy, x, rstd, rows, heads, scratch);
     }
     Tensor passed = residual == null ? dy : residual;
+    int vector = Launcher.vector(n, dx, dy, passed, x, weight);
+    Geometry geometry = geometry(rows, n, vector);
     launcher.launch(
-        n <= WARP_LIMIT ? backwardWarp : backwardBlock,
-        geometry(rows, n),
+        backward.choose(geometry, n),
+        geometry.config(),
         new Backward(
             pointer(dx, DType.BF16, "dx"),
             pointer(dy, DType.BF16, "dy"),
@@ -117,7 +138,7 @@ final class CudaNormOps implements NormOps {
             passed.rowStride(),
             x.rowStride(),
             offset,
-            Launcher.vector(n, dx, dy, passed, x, weight)));
+            vector));
   }
 
   @Override
@@ -149,8 +170,33 @@ final class CudaNormOps implements NormOps {
     scratch.release(mark);
   }
 
-  private static LaunchConfig geometry(long rows, int n) {
-    return n <= WARP_LIMIT ? LaunchConfig.cover(rows, 8, 256) : LaunchConfig.cover(rows, 1, 256);
+  private enum Kind {
+    WARP,
+    BLOCK,
+    ROWS
+  }
+
+  private record Geometry(Kind kind, LaunchConfig config) {}
+
+  private record Kernels<P extends Record>(
+      Kernel<P> warp, Kernel<P> block, Kernel<P> rows4096, Kernel<P> rows8192) {
+    Kernel<P> choose(Geometry geometry, int n) {
+      return switch (geometry.kind()) {
+        case WARP -> warp;
+        case BLOCK -> block;
+        case ROWS -> n <= 4096 ? rows4096 : rows8192;
+      };
+    }
+  }
+
+  private Geometry geometry(long rows, int n, int vector) {
+    if (n <= WARP_LIMIT) {
+      return new Geometry(Kind.WARP, LaunchConfig.cover(rows, 8, 256));
+    }
+    int blocks = launcher.context().device().multiprocessors() * BLOCKS_PER_MULTIPROCESSOR;
+    return vector == 1 && n <= 8192 && rows >= (long) blocks * MANY_ROWS_PER_BLOCK
+        ? new Geometry(Kind.ROWS, LaunchConfig.of(blocks, 256))
+        : new Geometry(Kind.BLOCK, LaunchConfig.cover(rows, 1, 256));
   }
 
   record Forward(

@@ -58,12 +58,12 @@ final class CudaTensorOps implements TensorOps {
 
   @Override
   public void copy(Tensor destination, Tensor source) {
-    binary(copy, destination, source);
+    binary(copy, destination, source, 1);
   }
 
   @Override
   public void add(Tensor destination, Tensor source) {
-    binary(add, destination, source);
+    binary(add, destination, source, 1);
   }
 
   @Override
@@ -130,7 +130,12 @@ final class CudaTensorOps implements TensorOps {
             Philox.keepScale(spec.probability())));
   }
 
-  private void binary(Kernel<Binary> kernel, Tensor destination, Tensor source) {
+  /// `destination = scale · source`.
+  void copyScaled(Tensor destination, Tensor source, float scale) {
+    binary(copy, destination, source, scale);
+  }
+
+  private void binary(Kernel<Binary> kernel, Tensor destination, Tensor source, float scale) {
     if (destination.rows() != source.rows() || destination.cols() != source.cols()) {
       throw new IllegalArgumentException(
           "shapes differ: " + destination.shape() + " and " + source.shape());
@@ -147,8 +152,16 @@ final class CudaTensorOps implements TensorOps {
               Launcher.typeCode(source.dtype()),
               source.rowStride(),
               source.rows(),
-              source.cols()));
+              source.cols(),
+              scale,
+              bothBf16(destination, source)
+                  ? Launcher.vector(source.cols(), destination, source)
+                  : 0));
     }
+  }
+
+  private static boolean bothBf16(Tensor a, Tensor b) {
+    return a.dtype() == DType.BF16 && b.dtype() == DType.BF16;
   }
 
   record Binary(
@@ -159,7 +172,9 @@ final class CudaTensorOps implements TensorOps {
       int sourceType,
       long sourceStride,
       long rows,
-      long cols) {}
+      long cols,
+      float scale,
+      int vector) {}
 
   record AddRow(
       DevicePtr y, int yType, long yStride, DevicePtr row, int rowType, long rows, long cols) {}

@@ -186,7 +186,8 @@ final class Products {
 
   /// Scratch that [#multiply] needs at most for an output of this size.
   static long scratchBytes(long rows, long cols, long k) {
-    return TensorArena.sizeOf(DType.F32, splits(rows, cols, k) * rows * cols);
+    int splits = splits(rows, cols, k);
+    return splits == 1 ? 0 : TensorArena.sizeOf(DType.F32, splits * rows * cols);
   }
 
   private void library(
