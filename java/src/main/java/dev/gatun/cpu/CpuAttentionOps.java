@@ -5,7 +5,7 @@ import dev.gatun.op.AttentionOps;
 import dev.gatun.op.TensorArena;
 import dev.gatun.tensor.Tensor;
 
-/// Attention by blocks that fit a cache; needs no scratch.
+/// Attention by blocks that fit a cache; needs no scratch and no plan.
 final class CpuAttentionOps implements AttentionOps {
   private final WorkerPool pool;
   private final Kernels kernels;
@@ -109,6 +109,16 @@ final class CpuAttentionOps implements AttentionOps {
 
   @Override
   public long scratchBytes(long tokens, int heads, int keyValueHeads, int headSize) {
+    return 0;
+  }
+
+  @Override
+  public Sequences plan(Sequences sequences, Passes passes, TensorArena arena) {
+    return sequences;
+  }
+
+  @Override
+  public long planBytes(Passes passes, int sequences) {
     return 0;
   }
 }

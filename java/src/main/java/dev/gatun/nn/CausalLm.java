@@ -185,7 +185,8 @@ public final class CausalLm implements AutoCloseable {
   public DeviceBatch upload(TensorArena arena, BatchInput input) {
     requireIds(input.inputIds());
     requireIds(input.targetLabels());
-    return DeviceBatch.upload(backend, tables, arena, input);
+    return DeviceBatch.upload(backend, tables, arena, input)
+        .planned(backend, arena, config, parameters.isTrainable());
   }
 
   private void requireIds(int[] ids) {
@@ -250,7 +251,7 @@ public final class CausalLm implements AutoCloseable {
     long start = arena.mark();
     int rows = step.segments().size();
     Tensor logits = arena.allocate(DType.F32, Shape.of(rows, config.vocabulary()));
-    Tokens tokens = step.upload(backend, tables, arena);
+    Tokens tokens = step.upload(backend, tables, arena).planned(backend, arena, config, false);
     Pass pass = pass(tokens, false, step, Probe.NONE);
     Tensor x = pass.activation(tokens.count(), config.hidden());
     embedding.forward(x, pass);

@@ -1,5 +1,6 @@
 package dev.gatun.nn;
 
+import dev.gatun.model.ModelConfig;
 import dev.gatun.op.AttentionOps.Sequences;
 import dev.gatun.op.Backend;
 import dev.gatun.op.LossOps;
@@ -34,6 +35,13 @@ public final class DeviceBatch {
             arena.allocate(DType.I32, Shape.of(trained)),
             arena.allocate(DType.F32, Shape.of(trained)));
     return new DeviceBatch(tokens(backend, tables, arena, input), targets, outputs);
+  }
+
+  /// This batch with the attention of all layers planned, in `arena`.
+  ///
+  /// @param training whether [CausalLm#forwardBackward] may run on it
+  DeviceBatch planned(Backend backend, TensorArena arena, ModelConfig config, boolean training) {
+    return new DeviceBatch(tokens.planned(backend, arena, config, training), targets, outputs);
   }
 
   private static Tokens tokens(

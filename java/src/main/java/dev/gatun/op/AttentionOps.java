@@ -1,6 +1,8 @@
 package dev.gatun.op;
 
 import dev.gatun.tensor.Tensor;
+import java.util.SortedSet;
+import org.jspecify.annotations.Nullable;
 
 /// Causal attention over packed sequences of different lengths, with grouped key/value heads.
 ///
@@ -43,6 +45,36 @@ public interface AttentionOps {
   /// Scratch bytes that either direction needs at most.
   long scratchBytes(long tokens, int heads, int keyValueHeads, int headSize);
 
+  /// Works out once what the passes of all layers over the same sequences have in common, such as
+  /// the order in which blocks take their tiles. Changes no result: a pass that finds nothing for
+  /// its head size and window in the plan works it out itself.
+  ///
+  /// The plan belongs to the sequences and lies in the caller's arena beside them, rather than in a
+  /// cache of the backend's, because only their owner knows when they change: a batch uploaded over
+  /// the last one has the same addresses and other contents, and a captured graph runs without
+  /// asking a cache. The plan is made asynchronously, in the order of the backend's other work,
+  /// from what the sequences' tensors hold then. Whoever writes to them plans again; at the same
+  /// place in the arena, passes captured earlier find the new plan.
+  ///
+  /// @param arena keeps the plan, [#planBytes] of it
+  /// @return the same sequences with the plan; valid as long as its place in the arena
+  Sequences plan(Sequences sequences, Passes passes, TensorArena arena);
+
+  /// Bytes of the plan for `sequences` sequences; grows with every argument.
+  long planBytes(Passes passes, int sequences);
+
+  /// The passes that a plan is for.
+  ///
+  /// @param queryRows an upper bound of the queries of all sequences
+  /// @param keyRows an upper bound of the keys of all sequences
+  /// @param windows of the layers, see [Config#window]
+  /// @param backward whether there are backward passes
+  record Passes(
+      long queryRows, long keyRows, int headSize, SortedSet<Integer> windows, boolean backward) {}
+
+  /// What a backend has worked out; of no use to anyone else.
+  interface Plan {}
+
   /// Where each sequence's rows are. For training `keyStart` repeats `queryStart`; with a key/value
   /// cache they differ.
   ///
@@ -52,13 +84,32 @@ public interface AttentionOps {
   /// @param count `S`
   /// @param longestQuery an upper bound, for the launch geometry
   /// @param longestKey an upper bound
+  /// @param plan from [#plan], or null
   record Sequences(
       Tensor queryStart,
       Tensor keyStart,
       Tensor keyLength,
       int count,
       int longestQuery,
-      int longestKey) {}
+      int longestKey,
+      @Nullable Plan plan) {
+
+    /// Sequences without a plan.
+    public Sequences(
+        Tensor queryStart,
+        Tensor keyStart,
+        Tensor keyLength,
+        int count,
+        int longestQuery,
+        int longestKey) {
+      this(queryStart, keyStart, keyLength, count, longestQuery, longestKey, null);
+    }
+
+    /// The same sequences with `plan`.
+    public Sequences with(Plan plan) {
+      return new Sequences(queryStart, keyStart, keyLength, count, longestQuery, longestKey, plan);
+    }
+  }
 
   /// How scores are formed.
   ///

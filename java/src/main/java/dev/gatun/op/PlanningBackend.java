@@ -2,6 +2,7 @@ package dev.gatun.op;
 
 import dev.gatun.quant.Weight;
 import dev.gatun.tensor.DType;
+import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
@@ -232,6 +233,17 @@ public final class PlanningBackend implements Backend {
     @Override
     public long scratchBytes(long tokens, int heads, int keyValueHeads, int headSize) {
       return real.attention().scratchBytes(tokens, heads, keyValueHeads, headSize);
+    }
+
+    @Override
+    public Sequences plan(Sequences sequences, Passes passes, TensorArena arena) {
+      arena.allocate(DType.U8, Shape.of(planBytes(passes, sequences.count())));
+      return sequences;
+    }
+
+    @Override
+    public long planBytes(Passes passes, int sequences) {
+      return real.attention().planBytes(passes, sequences);
     }
   }
 

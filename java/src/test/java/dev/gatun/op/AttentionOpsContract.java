@@ -1,10 +1,15 @@
 package dev.gatun.op;
 
+import static org.assertj.core.api.Assertions.assertThat;
+
 import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Tensor;
 import java.util.Arrays;
+import java.util.List;
+import java.util.TreeSet;
 import java.util.function.Function;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -58,7 +63,10 @@ public abstract class AttentionOpsContract extends OpContract {
     "4, 2, 32, 7, 0",
     "4, 4, 64, 0, 2.5",
     "6, 2, 17, 3, 3",
-    "8, 1, 80, 100, 0"
+    "8, 1, 80, 100, 0",
+    "4, 2, 128, 0, 0",
+    "2, 1, 128, 40, 4",
+    "2, 2, 200, 0, 0"
   })
   void training(int heads, int keyHeads, int size, int window, float softcap) {
     check(
@@ -97,7 +105,19 @@ public abstract class AttentionOpsContract extends OpContract {
             4, 2, size, new AttentionOps.Config((float) (1 / Math.sqrt(size)), window, 0)));
   }
 
+  private Tensor rows(double[] values, int rows, int heads, int size, boolean aligned) {
+    Tensor matrix =
+        aligned ? alignedStrided(values, rows, heads * size) : strided(values, rows, heads * size);
+    return matrix.reshape(rows, heads, size);
+  }
+
   private void check(Layout layout, AttentionOracle oracle) {
+    check(layout, oracle, true);
+  }
+
+  /// @param aligned whether rows start at multiples of 16 bytes, if the head size is one of 8: a
+  ///   backend may have other kernels for others
+  private void check(Layout layout, AttentionOracle oracle, boolean aligned) {
     int qWidth = oracle.n() * oracle.d();
     int kWidth = oracle.kv() * oracle.d();
     double[] q = values(layout.tokens() * qWidth, 1);
@@ -106,13 +126,13 @@ public abstract class AttentionOpsContract extends OpContract {
     double[] dout = values(q.length, 1);
     int t = layout.tokens();
     int rows = layout.keyRows();
-    Tensor qs = strided(q, t, qWidth).reshape(t, oracle.n(), oracle.d());
-    Tensor ks = strided(k, rows, kWidth).reshape(rows, oracle.kv(), oracle.d());
-    Tensor vs = strided(v, rows, kWidth).reshape(rows, oracle.kv(), oracle.d());
+    Tensor qs = rows(q, t, oracle.n(), oracle.d(), aligned);
+    Tensor ks = rows(k, rows, oracle.kv(), oracle.d(), aligned);
+    Tensor vs = rows(v, rows, oracle.kv(), oracle.d(), aligned);
     Tensor out = output(t, oracle.n(), oracle.d());
     Tensor logSumExp = spoiled(DType.F32, t, oracle.n());
-    Tensor dq = strided(q, t, qWidth).reshape(t, oracle.n(), oracle.d());
-    Tensor dk = strided(k, rows, kWidth).reshape(rows, oracle.kv(), oracle.d());
+    Tensor dq = rows(q, t, oracle.n(), oracle.d(), aligned);
+    Tensor dk = rows(k, rows, oracle.kv(), oracle.d(), aligned);
     Tensor dv = output(rows, oracle.kv(), oracle.d());
     AttentionOps.Sequences sequences = sequences(layout);
     long bytes = backend().attention().scratchBytes(rows, oracle.n(), oracle.kv(), oracle.d());
@@ -145,6 +165,76 @@ public abstract class AttentionOpsContract extends OpContract {
           name + "dk", dk.rows(key, m), p -> at.apply(p).backward().dk(), slope * largest(sq));
       assertClose(name + "dv", dv.rows(key, m), p -> at.apply(p).backward().dv());
     }
+  }
+
+  /// A plan saves work and changes nothing, takes the memory it says, and follows what is planned
+  /// again in its place.
+  @ParameterizedTest
+  @CsvSource({"8, 0", "64, 5", "128, 0", "136, 70", "17, 0"})
+  void aPlanChangesNoBit(int size, int window) {
+    AttentionOps.Config config = new AttentionOps.Config(0.2f, window, 0);
+    int tokens = 310;
+    AttentionOps.Passes passes =
+        new AttentionOps.Passes(tokens, tokens, size, new TreeSet<>(List.of(0, window)), true);
+    List<Tensor> inputs =
+        Stream.of(4, 2, 2, 4)
+            .map(heads ->
+                activation(values(tokens * heads * size, 1), (long) tokens, heads, (long) size))
+            .toList();
+    try (TensorArena arena = scratch(backend().attention().planBytes(passes, 3))) {
+      for (int[] lengths : List.of(new int[] {170, 1, 139}, new int[] {5, 300, 5})) {
+        AttentionOps.Sequences sequences = sequences(new Layout(lengths, lengths));
+        long mark = arena.mark();
+        AttentionOps.Sequences planned = backend().attention().plan(sequences, passes, arena);
+        List<Tensor> expected = pass(inputs, sequences, config);
+        List<Tensor> actual = pass(inputs, planned, config);
+        for (int i = 0; i < expected.size(); i++) {
+          assertSame("result " + i, actual.get(i), expected.get(i));
+        }
+        arena.release(mark);
+      }
+      assertThat(arena.peakBytes()).isEqualTo(backend().attention().planBytes(passes, 3));
+    }
+  }
+
+  /// Output and gradients for q, k, v and dout.
+  private List<Tensor> pass(
+      List<Tensor> inputs, AttentionOps.Sequences sequences, AttentionOps.Config config) {
+    AttentionOps ops = backend().attention();
+    List<Tensor> results =
+        inputs.stream().map(x -> output(x.rows(), x.shape().dim(1), x.shape().dim(2))).toList();
+    Tensor q = inputs.get(0);
+    Tensor k = inputs.get(1);
+    Tensor v = inputs.get(2);
+    Tensor out = results.get(3);
+    Tensor logSumExp = spoiled(DType.F32, q.rows(), q.shape().dim(1));
+    long bytes = ops.scratchBytes(q.rows(), 4, 2, Math.toIntExact(q.shape().dim(2)));
+    try (TensorArena scratch = scratch(bytes)) {
+      ops.forward(out, logSumExp, q, k, v, sequences, config, scratch);
+      ops.backward(
+          results.get(0),
+          results.get(1),
+          results.get(2),
+          inputs.get(3),
+          q,
+          k,
+          v,
+          out,
+          logSumExp,
+          sequences,
+          config,
+          scratch);
+    }
+    return results;
+  }
+
+  @ParameterizedTest
+  @CsvSource({"8, 0", "64, 5", "256, 0"})
+  void rowsThatStartAnywhere(int size, int window) {
+    check(
+        new Layout(new int[] {5, 40}, new int[] {5, 70}),
+        new AttentionOracle(4, 2, size, new AttentionOps.Config(0.2f, window, 0)),
+        false);
   }
 
   private record Computed(AttentionOracle.Forward forward, AttentionOracle.Backward backward) {}

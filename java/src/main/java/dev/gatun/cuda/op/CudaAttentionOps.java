@@ -12,28 +12,28 @@ import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.util.HashMap;
+import java.util.LinkedHashSet;
 import java.util.Map;
+import java.util.Set;
 
-/// Launches the attention kernels: a work list made on the device, heaviest tiles first, then the
-/// pass.
+/// Launches the attention kernels: a work list, from the sequences' plan or made on the spot, then
+/// the pass.
 final class CudaAttentionOps implements AttentionOps {
-  private static final KernelSpec<Tiles> TILES =
-      new KernelSpec<>("attention", "attention_tiles", Tiles.class);
   private static final KernelSpec<Delta> DELTA =
       new KernelSpec<>("attention", "attention_delta_bf16", Delta.class);
 
-  private static final int INNER_TILE = 64;
   private static final int SMALLEST_TILE = 64;
+  private static final int LARGEST_HEAD = 256;
 
   private final Launcher launcher;
-  private final Kernel<Tiles> tiles;
+  private final AttentionLists.Maker lists;
   private final Kernel<Delta> delta;
   private final AttentionKernels any;
   private final Map<Integer, AttentionKernels> bySize = new HashMap<>();
 
   CudaAttentionOps(Launcher launcher) {
     this.launcher = launcher;
-    tiles = launcher.kernel(TILES);
+    lists = new AttentionLists.Maker(launcher);
     delta = launcher.kernel(DELTA);
     any = AttentionKernels.any(launcher);
   }
@@ -54,7 +54,8 @@ final class CudaAttentionOps implements AttentionOps {
     long mark = scratch.mark();
     Heads heads = Heads.of(q, k);
     AttentionKernels kernels = kernels(heads, out, q, k, v);
-    Work work = work(kernels, kernels.forwardTile(), q.rows(), sequences, config, false, scratch);
+    AttentionLists.Key key = new AttentionLists.Key(kernels.forwardTile(), config.window(), false);
+    Work work = work(kernels, key, q.rows(), sequences, scratch);
     launcher.launch(
         kernels.forward(),
         geometry(
@@ -111,7 +112,9 @@ final class CudaAttentionOps implements AttentionOps {
     Tensor statistics = scratch.allocate(DType.F32, Shape.of(heads.queries(), q.rows(), 2));
     rowSums(statistics, dout, out, logSumExp, heads);
     int tile = kernels.backwardTile();
-    Work byQuery = work(kernels, tile, q.rows(), sequences, config, false, scratch);
+    int window = config.window();
+    Work byQuery =
+        work(kernels, new AttentionLists.Key(tile, window, false), q.rows(), sequences, scratch);
     launcher.launch(
         kernels.queryGradient(),
         geometry(
@@ -145,7 +148,8 @@ final class CudaAttentionOps implements AttentionOps {
             config.window(),
             config.scale(),
             config.softcap()));
-    Work byKey = work(kernels, tile, k.rows(), sequences, config, true, scratch);
+    Work byKey =
+        work(kernels, new AttentionLists.Key(tile, window, true), k.rows(), sequences, scratch);
     launcher.launch(
         kernels.keyGradient(),
         geometry(
@@ -187,16 +191,51 @@ final class CudaAttentionOps implements AttentionOps {
   @Override
   public long scratchBytes(long tokens, int heads, int keyValueHeads, int headSize) {
     // No more sequences than tokens.
-    long list = TensorArena.sizeOf(DType.I32, 2 * (tokens / SMALLEST_TILE + tokens));
+    long list = AttentionLists.byteSize(tokens, SMALLEST_TILE, Math.toIntExact(tokens));
     return TensorArena.sizeOf(DType.F32, heads * tokens * 2) + 2 * list;
+  }
+
+  @Override
+  public Sequences plan(Sequences sequences, Passes passes, TensorArena arena) {
+    Set<AttentionLists.Key> keys = keys(passes);
+    return sequences.count() == 0 || keys.isEmpty()
+        ? sequences
+        : sequences.with(lists.make(keys, sequences, passes, arena));
+  }
+
+  @Override
+  public long planBytes(Passes passes, int sequences) {
+    long bytes = 0;
+    for (AttentionLists.Key key : keys(passes)) {
+      long rows = key.overKeys() ? passes.keyRows() : passes.queryRows();
+      bytes += AttentionLists.byteSize(rows, key.tile(), sequences);
+    }
+    return bytes;
+  }
+
+  /// The lists that passes take; both directions often share that over queries.
+  private Set<AttentionLists.Key> keys(Passes passes) {
+    Set<AttentionLists.Key> keys = new LinkedHashSet<>();
+    if (passes.headSize() % 8 != 0 || passes.headSize() > LARGEST_HEAD) {
+      return keys;
+    }
+    AttentionKernels kernels = kernels(passes.headSize());
+    for (int window : passes.windows()) {
+      keys.add(new AttentionLists.Key(kernels.forwardTile(), window, false));
+      if (passes.backward()) {
+        keys.add(new AttentionLists.Key(kernels.backwardTile(), window, false));
+        keys.add(new AttentionLists.Key(kernels.backwardTile(), window, true));
+      }
+    }
+    return keys;
   }
 
   private record Heads(int queries, int keys, int size) {
     static Heads of(Tensor q, Tensor k) {
       int size = Math.toIntExact(q.shape().dim(2));
-      if (size > 256) {
+      if (size > LARGEST_HEAD) {
         throw new UnsupportedOperationException(
-            "heads of " + size + " elements; the kernels take up to 256");
+            "heads of " + size + " elements; the kernels take up to " + LARGEST_HEAD);
       }
       return new Heads(Math.toIntExact(q.shape().dim(1)), Math.toIntExact(k.shape().dim(1)), size);
     }
@@ -206,40 +245,27 @@ final class CudaAttentionOps implements AttentionOps {
   private record Work(DevicePtr list, int capacity) {}
 
   private AttentionKernels kernels(Heads heads, Tensor... tensors) {
-    return Launcher.vector(heads.size(), tensors) == 1
-        ? bySize.computeIfAbsent(heads.size(), size -> AttentionKernels.of(launcher, size))
-        : any;
+    return Launcher.vector(heads.size(), tensors) == 1 ? kernels(heads.size()) : any;
+  }
+
+  private AttentionKernels kernels(int headSize) {
+    return bySize.computeIfAbsent(headSize, size -> AttentionKernels.of(launcher, size));
   }
 
   private Work work(
       AttentionKernels kernels,
-      int tile,
+      AttentionLists.Key key,
       long rows,
       Sequences sequences,
-      Config config,
-      boolean overKeys,
       TensorArena scratch) {
-    if (tile == 0) {
+    if (kernels.forwardTile() == 0) {
       return new Work(DevicePtr.NULL, sequences.count());
     }
-    int capacity = Math.toIntExact(rows / tile) + sequences.count();
-    Tensor list = scratch.allocate(DType.I32, Shape.of(capacity, 2));
-    launcher.launch(
-        tiles,
-        LaunchConfig.of(1, 1024),
-        new Tiles(
-            pointer(list),
-            pointer(sequences.queryStart(), DType.I32, "queryStart"),
-            pointer(sequences.keyStart(), DType.I32, "keyStart"),
-            pointer(sequences.keyLength(), DType.I32, "keyLength"),
-            sequences.count(),
-            capacity,
-            sequences.longestKey(),
-            tile,
-            INNER_TILE,
-            config.window(),
-            overKeys ? 1 : 0));
-    return new Work(pointer(list), capacity);
+    Tensor list = AttentionLists.planned(sequences, key);
+    if (list == null) {
+      list = lists.make(key, sequences, rows, scratch);
+    }
+    return new Work(pointer(list), Math.toIntExact(list.rows()));
   }
 
   private LaunchConfig geometry(
@@ -267,19 +293,6 @@ final class CudaAttentionOps implements AttentionOps {
             heads.size(),
             Launcher.vector(heads.size(), dout, out)));
   }
-
-  record Tiles(
-      DevicePtr tiles,
-      DevicePtr queryStart,
-      DevicePtr keyStart,
-      DevicePtr keyLength,
-      int sequences,
-      int capacity,
-      int longestKey,
-      int tile,
-      int inner,
-      int window,
-      int overKeys) {}
 
   record Delta(
       DevicePtr statistics,
