@@ -30,6 +30,7 @@ import picocli.CommandLine.ScopeType;
       InspectCommand.class,
       DoctorCommand.class,
       ConformanceCommand.class,
+      InitModelCommand.class,
     })
 public final class Gatun {
   static final int FAILURE = 1;
