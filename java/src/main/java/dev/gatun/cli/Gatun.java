@@ -31,6 +31,7 @@ import picocli.CommandLine.ScopeType;
       DoctorCommand.class,
       ConformanceCommand.class,
       InitModelCommand.class,
+      BundleCommand.class,
     })
 public final class Gatun {
   static final int FAILURE = 1;
