@@ -105,7 +105,7 @@ public final class Bench implements Callable<Integer> {
       Shapes chosen = shapes != null ? shapes : measured.isGpu() ? Shapes.LLAMA_8B : Shapes.TINY;
       KernelBench.Plan plan = new KernelBench.Plan(chosen.shape, pattern(), samples);
       PrintWriter out = spec.commandLine().getOut();
-      write(json, new KernelBench(backend, measured.stopwatch(), plan).run(out));
+      write(json, measured.timed(stopwatch -> new KernelBench(backend, stopwatch, plan).run(out)));
       return 0;
     }
   }

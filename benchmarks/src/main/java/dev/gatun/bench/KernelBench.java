@@ -122,7 +122,7 @@ final class KernelBench {
         ceilings.bytesPerSecond() / 1e9,
         ceilings.flopsPerSecond() / 1e12);
     out.printf(
-        "%-30s %-28s %12s %10s %10s %8s%n", "op", "shape", "µs", "GB/s", "TFLOP/s", "ceiling");
+        "%-30s %-28s %12s %10s %10s %8s%n", "op", "shape", "us", "GB/s", "TFLOP/s", "ceiling");
     List<Object> rows = new ArrayList<>();
     for (KernelCase next : cases(plan, backend.activationType())) {
       Result result = measure(next);

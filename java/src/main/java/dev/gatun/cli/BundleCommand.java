@@ -60,8 +60,9 @@ final class BundleCommand implements Callable<Integer> {
     Path benchmarks = home.resolve("benchmarks/target");
     List<Path> bench = new ArrayList<>(List.of(built(benchmarks.resolve("gatun-benchmarks.jar"))));
     bench.addAll(jars(benchmarks.resolve("lib")));
-    return new Bundle.Inputs(
-        app, built(target.resolve("test-classes")), jars(target.resolve("test-lib")), bench);
+    List<Path> tests =
+        List.of(built(target.resolve("test-classes")), built(benchmarks.resolve("test-classes")));
+    return new Bundle.Inputs(app, tests, jars(target.resolve("test-lib")), bench);
   }
 
   private static Path built(Path path) {

@@ -33,13 +33,14 @@ public final class Bundle {
   /// What goes in. Jars, or folders of classes, which become jars.
   ///
   /// @param app the product and its libraries
-  /// @param tests folder of test classes and test resources, kept as a folder
+  /// @param tests folders of test classes and test resources, which become one folder
   /// @param testLibraries what the tests need besides
   /// @param benchmarks benchmarks and their libraries; may be empty
   public record Inputs(
-      List<Path> app, Path tests, List<Path> testLibraries, List<Path> benchmarks) {
+      List<Path> app, List<Path> tests, List<Path> testLibraries, List<Path> benchmarks) {
     public Inputs {
       app = List.copyOf(app);
+      tests = List.copyOf(tests);
       testLibraries = List.copyOf(testLibraries);
       benchmarks = List.copyOf(benchmarks);
     }
@@ -60,7 +61,9 @@ public final class Bundle {
     bundle.jars("app", inputs.app());
     bundle.jars("test-lib", inputs.testLibraries());
     bundle.jars("bench", inputs.benchmarks());
-    bundle.folder("tests", inputs.tests());
+    for (Path tests : inputs.tests()) {
+      bundle.folder("tests", tests);
+    }
     bundle.runtime();
     return bundle.write(output);
   }

@@ -40,7 +40,7 @@ class BundleTest {
     List<Path> rest = new ArrayList<>(classPath);
     rest.remove(tests);
     Path archive = folder.resolve("bundle.tar.gz");
-    Bundle.write(archive, new Bundle.Inputs(rest, tests, List.of(), List.of()));
+    Bundle.write(archive, new Bundle.Inputs(rest, List.of(tests), List.of(), List.of()));
     Path target = Files.createDirectory(folder.resolve("some where"));
     assertThat(run(folder, "tar", "xzf", archive.toString(), "-C", target.toString()).status())
         .isZero();
