@@ -101,7 +101,7 @@ final class LinearCases {
 
   private static List<List<Projection>> copies(Workplace place, ModelShape.Matrix matrix) {
     Weight.Nf4 first = place.nf4(matrix.out(), matrix.in());
-    int count = (int) Math.clamp(CACHE_BYTES / first.byteSize(), 1, MOST_COPIES);
+    int count = Math.clamp(CACHE_BYTES / first.byteSize(), 1, MOST_COPIES);
     List<List<Projection>> copies = new ArrayList<>();
     copies.add(List.of(new Projection(first, null, null)));
     while (copies.size() < count) {

@@ -54,9 +54,17 @@ final class ShardFile {
           AtomicFiles.writeFully(channel, ByteBuffer.wrap(header));
           runAll(
               tasks,
-              (tensor, from, bytes) -> writeAt(channel, bytes, places.get(tensor) + from),
+              (tensor, from, bytes) -> writeAt(channel, bytes, place(places, tensor) + from),
               pool);
         });
+  }
+
+  private static long place(Map<String, Long> places, String tensor) {
+    Long place = places.get(tensor);
+    if (place == null) {
+      throw new IllegalArgumentException("no tensor " + tensor + " in this file");
+    }
+    return place;
   }
 
   private static void writeAt(FileChannel channel, ByteBuffer bytes, long position)

@@ -16,6 +16,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
@@ -165,8 +166,8 @@ class RandomCheckpointTest {
     }
   }
 
-  private static TreeMap<String, float[]> all(Checkpoint checkpoint) {
-    TreeMap<String, float[]> all = new TreeMap<>();
+  private static Map<String, float[]> all(Checkpoint checkpoint) {
+    Map<String, float[]> all = new TreeMap<>();
     checkpoint.names().forEach(name -> all.put(name, checkpoint.tensor(name).toFloats()));
     return all;
   }
