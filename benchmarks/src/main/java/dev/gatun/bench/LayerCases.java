@@ -13,7 +13,9 @@ import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.SplittableRandom;
+import java.util.TreeSet;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 
@@ -129,7 +131,7 @@ final class LayerCases {
     }
     int longest = lengths.stream().mapToInt(n -> n).max().orElse(0);
     Tensor start = place.ints(starts);
-    AttentionOps.Sequences sequences =
+    AttentionOps.Sequences unplanned =
         new AttentionOps.Sequences(
             start,
             start.rows(0, lengths.size()),
@@ -137,6 +139,12 @@ final class LayerCases {
             lengths.size(),
             longest,
             longest);
+    // A batch is planned once for all layers; what is measured is one of them.
+    AttentionOps.Passes passes =
+        new AttentionOps.Passes(
+            tokens, tokens, model.headSize(), new TreeSet<>(Set.of(0)), backward);
+    AttentionOps.Sequences sequences =
+        ops.plan(unplanned, passes, place.arena(ops.planBytes(passes, lengths.size())));
     AttentionOps.Config config =
         new AttentionOps.Config((float) (1 / Math.sqrt(model.headSize())), 0, 0);
     Tensor q = place.activation(tokens, model.heads(), model.headSize());

@@ -14,10 +14,12 @@ import org.jspecify.annotations.Nullable;
 
 /// Linear layers: NF4 alone at many numbers of rows, and with low-rank updates at a training batch.
 final class LinearCases {
-  /// Weights rotate until this many bytes are touched, so that none is still in a cache.
+  /// Weights rotate until this many bytes are touched, so that none is still in a cache. With many
+  /// rows the activations see to that.
   private static final long CACHE_BYTES = 256L << 20;
 
   private static final int MOST_COPIES = 64;
+  private static final int MANY_ROWS = 1024;
 
   private final ModelShape model;
   private final int activationBytes;
@@ -65,7 +67,7 @@ final class LinearCases {
   }
 
   private static Runnable forward(Workplace place, ModelShape.Matrix matrix, int rows) {
-    List<List<Projection>> copies = copies(place, matrix);
+    List<List<Projection>> copies = copies(place, matrix, rows);
     Tensor x = place.activation(rows, matrix.in());
     Tensor y = place.activation(rows, matrix.out());
     TensorArena scratch = scratch(place, rows, copies.getFirst());
@@ -76,7 +78,7 @@ final class LinearCases {
   }
 
   private static Runnable backward(Workplace place, ModelShape.Matrix matrix, int rows) {
-    List<List<Projection>> copies = copies(place, matrix);
+    List<List<Projection>> copies = copies(place, matrix, rows);
     Tensor dx = place.activation(rows, matrix.in());
     Tensor x = place.activation(rows, matrix.in());
     Tensor dy = place.activation(rows, matrix.out());
@@ -99,9 +101,10 @@ final class LinearCases {
                     scratch));
   }
 
-  private static List<List<Projection>> copies(Workplace place, ModelShape.Matrix matrix) {
+  private static List<List<Projection>> copies(
+      Workplace place, ModelShape.Matrix matrix, int rows) {
     Weight.Nf4 first = place.nf4(matrix.out(), matrix.in());
-    int count = Math.clamp(CACHE_BYTES / first.byteSize(), 1, MOST_COPIES);
+    int count = rows >= MANY_ROWS ? 1 : Math.clamp(CACHE_BYTES / first.byteSize(), 1, MOST_COPIES);
     List<List<Projection>> copies = new ArrayList<>();
     copies.add(List.of(new Projection(first, null, null)));
     while (copies.size() < count) {
