@@ -30,6 +30,8 @@ import picocli.CommandLine.ScopeType;
       InspectCommand.class,
       DoctorCommand.class,
       ConformanceCommand.class,
+      InitModelCommand.class,
+      BundleCommand.class,
     })
 public final class Gatun {
   static final int FAILURE = 1;

@@ -12,6 +12,7 @@ import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.StreamReadFeature;
 import tools.jackson.core.TokenStreamLocation;
+import tools.jackson.core.type.TypeReference;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -75,6 +76,11 @@ public final class JsonObject {
   /// All keys, in the order of the file.
   public SequencedSet<String> keys() {
     return new LinkedHashSet<>(node.propertyNames());
+  }
+
+  /// A copy as nested maps, lists, strings, booleans and numbers, in the order of the file.
+  public Map<String, @Nullable Object> toMap() {
+    return MAPPER.convertValue(node, new TypeReference<>() {});
   }
 
   /// Whether the key is there and not null.

@@ -42,12 +42,7 @@ public final class SafeTensorsWriter {
   /// @param metadata written in its own order; empty for none
   /// @throws FailureException if the file cannot be written
   public static void write(Path path, Map<String, Tensor> tensors, Map<String, String> metadata) {
-    List<Map.Entry<String, Tensor>> sorted = new ArrayList<>(tensors.entrySet());
-    sorted.sort(
-        Comparator.comparingInt(
-                (Map.Entry<String, Tensor> e) -> -TYPE_ORDER.indexOf(e.getValue().dtype()))
-            .thenComparing(
-                e -> e.getKey().getBytes(StandardCharsets.UTF_8), Arrays::compareUnsigned));
+    List<Map.Entry<String, Tensor>> sorted = sorted(tensors);
     byte[] header = header(sorted, metadata);
     AtomicFiles.write(
         path,
@@ -61,8 +56,21 @@ public final class SafeTensorsWriter {
         });
   }
 
-  private static byte[] header(
-      List<Map.Entry<String, Tensor>> tensors, Map<String, String> metadata) {
+  /// The tensors in the order of the file.
+  static List<Map.Entry<String, Tensor>> sorted(Map<String, Tensor> tensors) {
+    List<Map.Entry<String, Tensor>> sorted = new ArrayList<>(tensors.entrySet());
+    sorted.sort(
+        Comparator.comparingInt(
+                (Map.Entry<String, Tensor> e) -> -TYPE_ORDER.indexOf(e.getValue().dtype()))
+            .thenComparing(
+                e -> e.getKey().getBytes(StandardCharsets.UTF_8), Arrays::compareUnsigned));
+    return sorted;
+  }
+
+  /// The padded header that stands after its own length and before the elements.
+  ///
+  /// @param tensors in the order of [#sorted]; only types and shapes are read
+  static byte[] header(List<Map.Entry<String, Tensor>> tensors, Map<String, String> metadata) {
     StringBuilder json = new StringBuilder("{");
     if (!metadata.isEmpty()) {
       json.append("\"__metadata__\":{");

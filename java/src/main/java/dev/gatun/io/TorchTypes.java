@@ -21,4 +21,15 @@ final class TorchTypes {
                   .formatted(where, Quoted.of(name)));
     };
   }
+
+  /// PyTorch's name of a floating type.
+  static String name(DType type) {
+    return switch (type) {
+      case F32 -> "float32";
+      case BF16 -> "bfloat16";
+      case F16 -> "float16";
+      case F64, I64, I32, I16, I8, U8, BOOL ->
+          throw new IllegalArgumentException("no weights of type " + type);
+    };
+  }
 }

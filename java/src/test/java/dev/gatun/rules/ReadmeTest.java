@@ -40,7 +40,7 @@ class ReadmeTest {
   @Test
   void namesEveryCommandAndNoOther() throws IOException {
     List<String> named =
-        Pattern.compile("(?m)^\\./gatun (\\w+)")
+        Pattern.compile("(?m)^\\./gatun ([\\w-]+)")
             .matcher(readme())
             .results()
             .map(match -> match.group(1))

@@ -1,0 +1,201 @@
+package dev.gatun.bench;
+
+import dev.gatun.op.Accumulate;
+import dev.gatun.op.Projection;
+import dev.gatun.op.TensorArena;
+import dev.gatun.quant.Weight;
+import dev.gatun.tensor.DType;
+import dev.gatun.tensor.Tensor;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/// Linear layers: NF4 alone at many numbers of rows, and with low-rank updates at a training batch.
+final class LinearCases {
+  /// Weights rotate until this many bytes are touched, so that none is still in a cache. With many
+  /// rows the activations see to that.
+  private static final long CACHE_BYTES = 256L << 20;
+
+  private static final int MOST_COPIES = 64;
+  private static final int MANY_ROWS = 1024;
+
+  private final ModelShape model;
+  private final int activationBytes;
+  private final List<KernelCase> cases = new ArrayList<>();
+
+  private LinearCases(ModelShape model, DType activationType) {
+    this.model = model;
+    this.activationBytes = activationType.bytes();
+  }
+
+  static List<KernelCase> of(ModelShape model, DType activationType) {
+    LinearCases all = new LinearCases(model, activationType);
+    for (ModelShape.Matrix matrix : model.matrices()) {
+      for (int rows : model.rows()) {
+        all.frozen(matrix, rows);
+      }
+    }
+    for (ModelShape.Matrix matrix : model.matrices()) {
+      all.adapted("lora", matrix.name(), List.of(matrix));
+    }
+    ModelShape.Matrix query = model.matrices().get(0);
+    ModelShape.Matrix key = model.matrices().get(1);
+    ModelShape.Matrix gate = model.matrices().get(2);
+    all.adapted("lora_group", "q+k+v", List.of(query, key, key));
+    all.adapted("lora_group", "gate+up", List.of(gate, gate));
+    return all.cases;
+  }
+
+  private void frozen(ModelShape.Matrix matrix, int rows) {
+    String shape = "M=%d %s %dx%d".formatted(rows, matrix.name(), matrix.out(), matrix.in());
+    double flops = 2.0 * rows * matrix.out() * matrix.in();
+    double bytes =
+        weightBytes(matrix) + (double) rows * (matrix.out() + matrix.in()) * activationBytes;
+    cases.add(
+        new KernelCase(
+            "nf4_linear_forward", shape, flops, bytes, place -> forward(place, matrix, rows)));
+    cases.add(
+        new KernelCase(
+            "nf4_linear_backward", shape, flops, bytes, place -> backward(place, matrix, rows)));
+  }
+
+  private static double weightBytes(ModelShape.Matrix matrix) {
+    // A nibble, a byte a block of 64, four bytes 256 of those.
+    return (double) matrix.out() * matrix.in() * (0.5 + 1.0 / 64 + 4.0 / (64 * 256));
+  }
+
+  private static Runnable forward(Workplace place, ModelShape.Matrix matrix, int rows) {
+    List<List<Projection>> copies = copies(place, matrix, rows);
+    Tensor x = place.activation(rows, matrix.in());
+    Tensor y = place.activation(rows, matrix.out());
+    TensorArena scratch = scratch(place, rows, copies.getFirst());
+    List<@Nullable Tensor> none = Arrays.asList((Tensor) null);
+    return rotating(
+        copies,
+        weight -> place.backend().matmul().forward(List.of(y), none, x, null, weight, scratch));
+  }
+
+  private static Runnable backward(Workplace place, ModelShape.Matrix matrix, int rows) {
+    List<List<Projection>> copies = copies(place, matrix, rows);
+    Tensor dx = place.activation(rows, matrix.in());
+    Tensor x = place.activation(rows, matrix.in());
+    Tensor dy = place.activation(rows, matrix.out());
+    TensorArena scratch = scratch(place, rows, copies.getFirst());
+    List<@Nullable Tensor> none = Arrays.asList((Tensor) null);
+    return rotating(
+        copies,
+        weight ->
+            place
+                .backend()
+                .matmul()
+                .backward(
+                    dx,
+                    Accumulate.REPLACE,
+                    List.of(dy),
+                    x,
+                    none,
+                    weight,
+                    List.of(Projection.Gradients.NONE),
+                    scratch));
+  }
+
+  private static List<List<Projection>> copies(
+      Workplace place, ModelShape.Matrix matrix, int rows) {
+    Weight.Nf4 first = place.nf4(matrix.out(), matrix.in());
+    int count = rows >= MANY_ROWS ? 1 : Math.clamp(CACHE_BYTES / first.byteSize(), 1, MOST_COPIES);
+    List<List<Projection>> copies = new ArrayList<>();
+    copies.add(List.of(new Projection(first, null, null)));
+    while (copies.size() < count) {
+      copies.add(List.of(new Projection(place.nf4(matrix.out(), matrix.in()), null, null)));
+    }
+    return copies;
+  }
+
+  private interface Use {
+    void run(List<Projection> weight);
+  }
+
+  private static Runnable rotating(List<List<Projection>> copies, Use use) {
+    int[] next = new int[1];
+    return () -> use.run(copies.get(next[0]++ % copies.size()));
+  }
+
+  private static TensorArena scratch(Workplace place, int rows, List<Projection> projections) {
+    return place.arena(place.backend().matmul().scratchBytes(rows, projections));
+  }
+
+  private void adapted(String kind, String name, List<ModelShape.Matrix> matrices) {
+    int rows = model.tokens();
+    double elements = 0;
+    double updates = 0;
+    double bytes = (double) rows * matrices.getFirst().in() * activationBytes;
+    for (ModelShape.Matrix matrix : matrices) {
+      elements += (double) matrix.out() * matrix.in();
+      updates += (double) model.rank() * (matrix.out() + matrix.in());
+      bytes += weightBytes(matrix) + (double) rows * matrix.out() * activationBytes;
+    }
+    String shape = "M=%d %s r=%d".formatted(rows, name, model.rank());
+    cases.add(
+        new KernelCase(
+            "nf4_" + kind + "_forward",
+            shape,
+            2 * rows * (elements + updates),
+            bytes,
+            place -> adaptedForward(place, matrices)));
+    // dx through W; dx, dA and dB through the update.
+    cases.add(
+        new KernelCase(
+            "nf4_" + kind + "_backward",
+            shape,
+            2 * rows * (elements + 2 * updates),
+            bytes,
+            place -> adaptedBackward(place, matrices)));
+  }
+
+  private List<Projection> projections(Workplace place, List<ModelShape.Matrix> matrices) {
+    List<Projection> projections = new ArrayList<>();
+    for (ModelShape.Matrix matrix : matrices) {
+      projections.add(
+          new Projection(
+              place.nf4(matrix.out(), matrix.in()),
+              null,
+              place.lora(matrix.out(), matrix.in(), model.rank())));
+    }
+    return projections;
+  }
+
+  private Runnable adaptedForward(Workplace place, List<ModelShape.Matrix> matrices) {
+    int rows = model.tokens();
+    List<Projection> projections = projections(place, matrices);
+    Tensor x = place.activation(rows, matrices.getFirst().in());
+    List<Tensor> ys = matrices.stream().map(m -> place.activation(rows, m.out())).toList();
+    List<Tensor> inner = matrices.stream().map(_ -> place.activation(rows, model.rank())).toList();
+    TensorArena scratch = scratch(place, rows, projections);
+    return () -> place.backend().matmul().forward(ys, inner, x, null, projections, scratch);
+  }
+
+  private Runnable adaptedBackward(Workplace place, List<ModelShape.Matrix> matrices) {
+    int rows = model.tokens();
+    int in = matrices.getFirst().in();
+    List<Projection> projections = projections(place, matrices);
+    Tensor dx = place.activation(rows, in);
+    Tensor x = place.activation(rows, in);
+    List<Tensor> dys = matrices.stream().map(m -> place.activation(rows, m.out())).toList();
+    List<Tensor> inner = matrices.stream().map(_ -> place.activation(rows, model.rank())).toList();
+    List<Projection.Gradients> gradients = new ArrayList<>();
+    for (ModelShape.Matrix matrix : matrices) {
+      Tensor a = place.zeros(DType.F32, model.rank(), in);
+      Tensor b = place.zeros(DType.F32, matrix.out(), model.rank());
+      gradients.add(new Projection.Gradients(null, null, a, b));
+    }
+    TensorArena scratch = scratch(place, rows, projections);
+    List<Projection.Gradients> all = Collections.unmodifiableList(gradients);
+    return () ->
+        place
+            .backend()
+            .matmul()
+            .backward(dx, Accumulate.REPLACE, dys, x, inner, projections, all, scratch);
+  }
+}

@@ -1,0 +1,239 @@
+package dev.gatun.bench;
+
+import dev.gatun.model.LoraConfig;
+import dev.gatun.model.ModelConfig;
+import dev.gatun.model.ModelWeights;
+import dev.gatun.model.ParameterLayout;
+import dev.gatun.nn.BatchInput;
+import dev.gatun.nn.CausalLm;
+import dev.gatun.nn.CheckpointPolicy;
+import dev.gatun.nn.DeviceBatch;
+import dev.gatun.nn.Limits;
+import dev.gatun.nn.LoraInitializer;
+import dev.gatun.nn.LoraTargets;
+import dev.gatun.nn.MemoryNeed;
+import dev.gatun.nn.Options;
+import dev.gatun.nn.Training;
+import dev.gatun.op.Backend;
+import dev.gatun.op.TensorArena;
+import dev.gatun.optim.AdamW;
+import dev.gatun.optim.GradientNorm;
+import dev.gatun.optim.ParameterGroup;
+import dev.gatun.tensor.DType;
+import dev.gatun.tensor.Shape;
+import dev.gatun.tensor.Tensor;
+import java.util.ArrayDeque;
+import java.util.Arrays;
+import java.util.Deque;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+
+/// Whole training steps of a random NF4 model with LoRA on all linear layers: upload, forward,
+/// backward, clipping, AdamW. What `gatun train` does between two batches, without its files.
+final class TrainStepBench implements AutoCloseable {
+  private static final double MAX_NORM = 1;
+  private static final double LEARNING_RATE = 2e-4;
+
+  private final Backend backend;
+  private final Plan plan;
+  private final Deque<AutoCloseable> resources = new ArrayDeque<>();
+  private final long plannedBytes;
+  private final long freeBefore;
+  private final CausalLm model;
+  private final AdamW optimizer;
+  private final GradientNorm norm;
+  private final TensorArena batchArena;
+  private final Tensor upstream;
+  private final SplittableRandom random = new SplittableRandom(11);
+  private DeviceBatch lastBatch;
+
+  /// What to train.
+  ///
+  /// @param sequences packed into one batch
+  /// @param length tokens of each
+  /// @param rank of the low-rank updates
+  record Plan(
+      ModelConfig config,
+      int sequences,
+      int length,
+      int rank,
+      CheckpointPolicy checkpointing,
+      int lossChunkRows) {
+    int tokens() {
+      return sequences * length;
+    }
+  }
+
+  /// What came out.
+  ///
+  /// @param seconds of each timed step
+  /// @param loss mean over the last batch; near ln(vocabulary) for random weights
+  /// @param plannedBytes all arenas
+  /// @param takenBytes of the backend's memory, before the first step to after the last; negative
+  ///   where the backend does not know
+  /// @param activationBytes the highest use of the activation arena
+  record Result(
+      double[] seconds, double loss, long plannedBytes, long takenBytes, long activationBytes) {
+    double median() {
+      double[] sorted = seconds.clone();
+      Arrays.sort(sorted);
+      return (sorted[(sorted.length - 1) / 2] + sorted[sorted.length / 2]) / 2;
+    }
+  }
+
+  TrainStepBench(Backend backend, Plan plan) {
+    this.backend = backend;
+    this.plan = plan;
+    freeBefore = backend.memoryBytes();
+    LoraConfig lora = lora(plan.rank());
+    Training training =
+        new Training.Lora(
+            LoraInitializer.initialize(
+                LoraTargets.resolve(lora, plan.config()), plan.config(), lora.initialization(), 1));
+    Limits limits = Limits.training(plan.tokens(), plan.sequences(), plan.length());
+    Options options = new Options(plan.checkpointing(), plan.lossChunkRows(), 0, 0);
+    long weightBytes = RandomModel.byteSize(backend, plan.config());
+    ModelWeights weights =
+        RandomModel.create(backend, plan.config(), arena("weights", weightBytes));
+    MemoryNeed need =
+        CausalLm.memoryNeed(backend, plan.config(), weights, training, limits, options);
+    model = own(CausalLm.create(backend, plan.config(), weights, training, limits, options));
+    optimizer =
+        own(
+            new AdamW(
+                backend,
+                model.parameters(),
+                ParameterGroup.decayed(model.parameters(), LEARNING_RATE, 0),
+                AdamW.Settings.defaults()));
+    norm = own(new GradientNorm(backend, model.parameters()));
+    long batchBytes = need.inputBytes() + TensorArena.sizeOf(DType.F32, 1);
+    batchArena = arena("batch", batchBytes);
+    upstream = batchArena.allocate(DType.F32, Shape.of(1));
+    plannedBytes =
+        weightBytes
+            + need.modelBytes()
+            + batchBytes
+            + AdamW.byteSize(need.flatParameterCount())
+            + GradientNorm.byteSize(backend, need.flatParameterCount());
+    lastBatch = upload();
+    backend.upload(upstream, Tensor.ofFloats(Shape.of(1), 1f / lastBatch.trainedCount()));
+  }
+
+  private static LoraConfig lora(int rank) {
+    return new LoraConfig(
+        rank,
+        2.0 * rank,
+        0,
+        false,
+        new LoraConfig.Modules.AllLinear(),
+        null,
+        List.of(),
+        List.of(),
+        Map.of(),
+        Map.of(),
+        LoraConfig.Initialization.KAIMING_UNIFORM);
+  }
+
+  private <T extends AutoCloseable> T own(T resource) {
+    resources.push(resource);
+    return resource;
+  }
+
+  private TensorArena arena(String name, long bytes) {
+    return own(backend.arena(name, bytes));
+  }
+
+  /// Runs steps without timing them, then timed ones.
+  Result run(int warmup, int steps) {
+    for (int i = 0; i < warmup; i++) {
+      step();
+    }
+    double[] seconds = new double[steps];
+    for (int i = 0; i < steps; i++) {
+      backend.synchronize();
+      long start = System.nanoTime();
+      step();
+      backend.synchronize();
+      seconds[i] = (System.nanoTime() - start) / 1e9;
+    }
+    float[] losses = backend.download(lastBatch.outputs().tokenLoss()).toFloats();
+    double loss = 0;
+    for (float value : losses) {
+      loss += value / losses.length;
+    }
+    long free = backend.memoryBytes();
+    return new Result(
+        seconds,
+        loss,
+        plannedBytes,
+        free == Long.MAX_VALUE ? -1 : freeBefore - free,
+        model.activationPeakBytes());
+  }
+
+  private void step() {
+    model.parameters().zeroGradients();
+    lastBatch = upload();
+    model.forwardBackward(lastBatch, upstream);
+    norm.measure();
+    optimizer.step(1, norm.clip(MAX_NORM));
+  }
+
+  /// Random tokens, each row predicting the next; the batch before gives its place back.
+  private DeviceBatch upload() {
+    batchArena.release(TensorArena.sizeOf(DType.F32, 1));
+    int[] ids = random.ints(plan.tokens(), 0, plan.config().vocabulary()).toArray();
+    int[] lengths = new int[plan.sequences()];
+    Arrays.fill(lengths, plan.length());
+    return model.upload(batchArena, BatchInput.ofLabels(ids, lengths, ids));
+  }
+
+  /// Floating-point operations of a step that training needs, recomputation not counted: forward
+  /// and input gradients of every frozen matrix, and attention with the scores it computes again.
+  static double flops(Plan plan) {
+    ModelConfig config = plan.config();
+    double matrices =
+        ParameterLayout.of(config).linears().values().stream().mapToDouble(Shape::count).sum();
+    if (config.tiedEmbeddings()) {
+      matrices += (double) config.vocabulary() * config.hidden();
+    }
+    double pairs = plan.sequences() * (plan.length() * (plan.length() + 1.0) / 2);
+    double attention = 14 * pairs * config.headSize() * config.heads() * config.layerCount();
+    return 4 * matrices * plan.tokens() + attention;
+  }
+
+  /// What a JSON file should say.
+  static Map<String, Object> json(Plan plan, Backend backend, Result result) {
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("device", backend.description());
+    json.put("family", plan.config().family());
+    json.put("layers", plan.config().layerCount());
+    json.put("hidden", plan.config().hidden());
+    json.put("sequences", plan.sequences());
+    json.put("length", plan.length());
+    json.put("rank", plan.rank());
+    json.put("checkpointing", plan.checkpointing().name());
+    json.put("median_step_seconds", result.median());
+    json.put("tokens_per_second", plan.tokens() / result.median());
+    json.put("flops_per_second", flops(plan) / result.median());
+    json.put("loss", result.loss());
+    json.put("planned_bytes", result.plannedBytes());
+    json.put("taken_bytes", result.takenBytes());
+    json.put("activation_bytes", result.activationBytes());
+    json.put("step_seconds", Arrays.stream(result.seconds()).boxed().toList());
+    return json;
+  }
+
+  @Override
+  public void close() {
+    backend.synchronize();
+    for (AutoCloseable resource : resources) {
+      try {
+        resource.close();
+      } catch (Exception e) {
+        throw new IllegalStateException("a benchmark's memory cannot be freed", e);
+      }
+    }
+  }
+}

@@ -1,0 +1,123 @@
+package dev.gatun.bench;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import dev.gatun.io.JsonObject;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/// The benchmarks themselves, on the CPU at small sizes.
+class BenchTest {
+  /// Hidden 64, 2 layers, vocabulary 512.
+  private static final String CONFIG =
+      """
+      {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "torch_dtype": "bfloat16",
+       "hidden_size": 64, "intermediate_size": 160, "num_hidden_layers": 2,
+       "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 512,
+       "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "max_position_embeddings": 512,
+       "tie_word_embeddings": false, "hidden_act": "silu"}
+      """;
+
+  @TempDir Path folder;
+
+  private record Run(int status, String out, String err) {}
+
+  private static Run bench(String... arguments) {
+    StringWriter out = new StringWriter();
+    StringWriter err = new StringWriter();
+    int status = Bench.execute(new PrintWriter(out), new PrintWriter(err), arguments);
+    return new Run(status, out.toString(), err.toString());
+  }
+
+  @Test
+  void everyKernelIsTimedAndReported() {
+    Path json = folder.resolve("kernels.json");
+
+    Run run = bench("--device", "cpu", "--shapes", "tiny", "--samples", "1", "--json", json + "");
+
+    assertThat(run.status()).as(run.err()).isZero();
+    for (String op :
+        new String[] {
+          "nf4_linear_forward",
+          "nf4_linear_backward",
+          "nf4_lora_forward",
+          "nf4_lora_backward",
+          "nf4_lora_group_forward",
+          "linear_cross_entropy_gradient",
+          "attention_forward",
+          "attention_backward",
+          "rms_norm_backward",
+          "swiglu_forward",
+          "rope",
+          "embedding_gather",
+          "nf4_quantize",
+          "nf4_dequantize",
+          "adamw",
+          "gradient_norm"
+        }) {
+      assertThat(run.out()).containsPattern("(?m)^" + op + " .*\\d%$");
+    }
+    JsonObject report = JsonObject.read(json);
+    assertThat(report.number("copy_bytes_per_second")).isPositive();
+    assertThat(report.isArray("results")).isTrue();
+  }
+
+  @Test
+  void aFilterChoosesCases() {
+    Run run = bench("--device", "cpu", "--samples", "1", "--filter", "attention_forward 4x");
+
+    assertThat(run.out().lines().filter(line -> line.contains("attention_forward"))).hasSize(1);
+    assertThat(run.out()).doesNotContain("swiglu");
+  }
+
+  @Test
+  void trainingStepsOfARandomModelRun() throws IOException {
+    Path config = folder.resolve("config.json");
+    Files.writeString(config, CONFIG);
+    Path json = folder.resolve("train.json");
+
+    Run run =
+        bench(
+            "train",
+            "--model",
+            config.toString(),
+            "--device",
+            "cpu",
+            "--sequences",
+            "2",
+            "--length",
+            "16",
+            "--rank",
+            "4",
+            "--steps",
+            "2",
+            "--warmup",
+            "1",
+            "--json",
+            json.toString());
+
+    assertThat(run.status()).as(run.err()).isZero();
+    JsonObject report = JsonObject.read(json);
+    assertThat(report.number("tokens_per_second")).isPositive();
+    // Random weights know nothing: the loss is that of guessing.
+    assertThat(report.number("loss")).isCloseTo(Math.log(512), within(0.2));
+    assertThat(report.number("activation_bytes")).isPositive();
+  }
+
+  @Test
+  void wrongInputIsOneSentence() {
+    Run device = bench("--device", "tpu");
+    assertThat(device.status()).isEqualTo(2);
+    assertThat(device.err()).contains("tpu").hasLineCount(1);
+
+    Run filter = bench("--filter", "(");
+    assertThat(filter.status()).isEqualTo(2);
+    assertThat(filter.err()).contains("--filter").hasLineCount(1);
+  }
+}
