@@ -3,8 +3,8 @@ package dev.gatun.kernels;
 import dev.gatun.op.AttentionOps;
 import dev.gatun.tensor.DType;
 
-/// Causal attention over packed sequences of different lengths, with grouped key/value heads:
-/// `out = softmax(mask(cap(scale·q·kᵀ)))·v`.
+/// Causal attention over packed sequences of different lengths, with grouped key/value heads: `out
+/// = softmax(mask(cap(scale·q·kᵀ)))·v`.
 ///
 /// @param out BF16 `[T, N*D]`, written
 /// @param logSumExp F32 `[T, N]`, written; backward reads it

@@ -54,8 +54,7 @@ public record CrossEntropy(
   /// Plain cross-entropy without gradients.
   public CrossEntropy(
       Matrix hidden, WeightMatrix head, Vector rows, Vector labels, Vector tokenLoss) {
-    this(
-        hidden, head, rows, labels, tokenLoss, null, null, LossOps.Config.plain(CHUNK_ROWS));
+    this(hidden, head, rows, labels, tokenLoss, null, null, LossOps.Config.plain(CHUNK_ROWS));
   }
 
   public CrossEntropy withGradients(Gradients wanted) {

@@ -29,8 +29,7 @@ import java.util.List;
 /// at a time.
 ///
 /// Scratch is explicit: [#reserveScratch] or [#useScratch] with as much as [#scratchBytes] of the
-/// calls to come; a call that finds too little throws
-/// [dev.gatun.op.ArenaExhaustedException].
+/// calls to come; a call that finds too little throws [dev.gatun.op.ArenaExhaustedException].
 public final class GatunKernels implements AutoCloseable {
   private final Context context;
   private final Stream stream;
@@ -80,8 +79,13 @@ public final class GatunKernels implements AutoCloseable {
 
   /// Uses the caller's memory, from a multiple of 256 bytes on, as scratch; waits for the stream.
   public void useScratch(DevicePtr start, long bytes) {
-    replaceScratch();
+    if (start.address() % TensorArena.ALIGNMENT != 0) {
+      throw new IllegalArgumentException(
+          "scratch at %s does not start at a multiple of %d"
+              .formatted(start, TensorArena.ALIGNMENT));
+    }
     context.requireReachable("scratch", start, bytes);
+    replaceScratch();
     scratch =
         CudaBackend.arena(
             "caller's scratch", context.foreignBuffer("caller's scratch", start, bytes));
@@ -101,8 +105,7 @@ public final class GatunKernels implements AutoCloseable {
   /// Scratch that [#crossEntropy] needs at most.
   public long scratchBytes(CrossEntropy loss) {
     return ops.loss()
-        .scratchBytes(
-            loss.rows().count(), loss.hidden().cols(), loss.head().out(), loss.config());
+        .scratchBytes(loss.rows().count(), loss.hidden().cols(), loss.head().out(), loss.config());
   }
 
   /// Scratch that [#attention] and [#attentionBackward] need at most.

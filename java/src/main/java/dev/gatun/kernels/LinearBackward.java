@@ -4,19 +4,15 @@ import dev.gatun.op.Accumulate;
 import dev.gatun.tensor.DType;
 import org.jspecify.annotations.Nullable;
 
-/// The gradients of a [Linear]: `dx (+)= dy·dq(W) + scale·(dy·B)·A`, `dA += scale·(dy·B)ᵀ·x`, `dB +=
-/// scale·dyᵀ·(x·Aᵀ)`, `dW += dyᵀ·x`, `dbias += Σ_t dy`.
+/// The gradients of a [Linear]: `dx (+)= dy·dq(W) + scale·(dy·B)·A`, `dA += scale·(dy·B)ᵀ·x`, `dB
+/// += scale·dyᵀ·(x·Aᵀ)`, `dW += dyᵀ·x`, `dbias += Σ_t dy`.
 ///
 /// @param forward the layer as it ran; its `y` and residual are not read
 /// @param dy BF16 `[T, out]`
 /// @param dx BF16 `[T, in]`, or null
 /// @param accumulate whether `dx` is replaced or added to
 public record LinearBackward(
-    Linear forward,
-    Matrix dy,
-    @Nullable Matrix dx,
-    Accumulate accumulate,
-    Gradients gradients) {
+    Linear forward, Matrix dy, @Nullable Matrix dx, Accumulate accumulate, Gradients gradients) {
 
   /// F32, shaped as the parameter, added to; null where it is frozen.
   public record Gradients(

@@ -27,8 +27,7 @@ final class Views implements AutoCloseable {
 
   Views(Context context) {
     this.context = context;
-    all =
-        context.foreignBuffer("caller's memory", new DevicePtr(BASE), Long.MAX_VALUE - 2 * BASE);
+    all = context.foreignBuffer("caller's memory", new DevicePtr(BASE), Long.MAX_VALUE - 2 * BASE);
     storage = CudaBackend.storage(all);
   }
 
@@ -71,8 +70,7 @@ final class Views implements AutoCloseable {
               new Absmax.Plain(elements("absmax", values, DType.F32, blocks));
           case Nf4Matrix.Scales.Nested nested -> nested(nested, blocks);
         };
-    return new Weight.Nf4(
-        packed, absmax, weight.out(), weight.in(), Nf4Codec.BLOCK, DType.BF16);
+    return new Weight.Nf4(packed, absmax, weight.out(), weight.in(), Nf4Codec.BLOCK, DType.BF16);
   }
 
   Projection projection(Linear layer) {
@@ -120,8 +118,7 @@ final class Views implements AutoCloseable {
 
   private Tensor elements(String what, DevicePtr address, DType dtype, long count) {
     Require.address(address, dtype);
-    return Tensor.of(
-        storage, offset(what, address, count * dtype.bytes()), dtype, Shape.of(count));
+    return Tensor.of(storage, offset(what, address, count * dtype.bytes()), dtype, Shape.of(count));
   }
 
   private long offset(String what, DevicePtr address, long bytes) {

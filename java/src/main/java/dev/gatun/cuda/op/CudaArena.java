@@ -22,13 +22,9 @@ final class CudaArena implements TensorArena {
     this(name, context.allocate(name, Math.max(bytes, ALIGNMENT)), bytes);
   }
 
-  /// Over memory that may be another library's; closing the arena closes the buffer.
+  /// Over memory that may be another library's, at a multiple of 256 bytes; closing the arena
+  /// closes the buffer.
   CudaArena(String name, DeviceBuffer buffer, long bytes) {
-    if (buffer.pointer().address() % ALIGNMENT != 0) {
-      throw new IllegalArgumentException(
-          "arena '%s' at %s does not start at a multiple of %d"
-              .formatted(name, buffer.pointer(), ALIGNMENT));
-    }
     this.name = name;
     this.capacity = bytes;
     this.buffer = buffer;
