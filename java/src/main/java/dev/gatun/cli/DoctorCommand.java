@@ -109,8 +109,9 @@ final class DoctorCommand implements Callable<Integer> {
     }
     out.println();
     out.println(
-        "Training runs on the CPU: this version has no CUDA backend yet, so a missing GPU costs"
-            + " nothing.");
+        cuda.problem().isEmpty()
+            ? "Training runs on the GPU (--device auto, or cuda:N)."
+            : "Training runs on the CPU: what is missing above costs speed only.");
   }
 
   private static String describe(Device device) {

@@ -53,10 +53,16 @@ final class ModelRun implements AutoCloseable {
     Backend backend = engine.backend();
     TensorArena arena =
         backend.arena("weights", ModelLoader.plannedBytes(checkpoint, backend, format));
-    ModelWeights weights = replacement.apply(ModelLoader.load(checkpoint, backend, arena, format));
-    CausalLm model =
-        CausalLm.create(backend, checkpoint.config(), weights, training, limits, Options.plain());
-    return new ModelRun(backend, arena, model);
+    try {
+      ModelWeights weights =
+          replacement.apply(ModelLoader.load(checkpoint, backend, arena, format));
+      CausalLm model =
+          CausalLm.create(backend, checkpoint.config(), weights, training, limits, Options.plain());
+      return new ModelRun(backend, arena, model);
+    } catch (RuntimeException e) {
+      arena.close();
+      throw e;
+    }
   }
 
   CausalLm model() {

@@ -75,14 +75,25 @@ public final class CausalLm implements AutoCloseable {
     requireTrainable(weights, training);
     Description description = new Description(config, training, limits, options);
     MemoryNeed need = memoryNeed(backend, config, weights, training, limits, options);
-    Arenas arenas =
-        new Arenas(
-            backend.arena("parameters", need.parameterBytes()),
-            backend.arena("tables", need.tableBytes()),
-            backend.arena("activations", need.activationBytes()));
-    CausalLm model = new CausalLm(backend, description, weights, arenas);
-    model.initialize(weights, training);
-    return model;
+    List<TensorArena> opened = new ArrayList<>();
+    try {
+      Arenas arenas =
+          new Arenas(
+              open(opened, backend.arena("parameters", need.parameterBytes())),
+              open(opened, backend.arena("tables", need.tableBytes())),
+              open(opened, backend.arena("activations", need.activationBytes())));
+      CausalLm model = new CausalLm(backend, description, weights, arenas);
+      model.initialize(weights, training);
+      return model;
+    } catch (RuntimeException e) {
+      opened.forEach(TensorArena::close);
+      throw e;
+    }
+  }
+
+  private static TensorArena open(List<TensorArena> opened, TensorArena arena) {
+    opened.add(arena);
+    return arena;
   }
 
   private void initialize(ModelWeights weights, Training training) {

@@ -13,9 +13,9 @@ import java.lang.foreign.SymbolLookup;
 import java.util.List;
 
 /// The controls of the doubles, for tests that [FakeDriver] runs.
-final class Fake {
+public final class Fake {
   /// Fields of the driver double's state, in its order.
-  enum State {
+  public enum State {
     VERSION,
     DEVICES,
     CAPABILITY,
@@ -29,11 +29,12 @@ final class Fake {
   }
 
   /// What the last launch was given.
-  record Launch(
+  public record Launch(
       List<Integer> grid,
       List<Integer> block,
       int shared,
       int cluster,
+      long stream,
       long[] pointers,
       MemorySegment bytes) {}
 
@@ -44,37 +45,37 @@ final class Fake {
     call(FakeDriver.CUBLASLT, "fake_reset");
   }
 
-  static void set(State what, int value) {
+  public static void set(State what, int value) {
     call(FakeDriver.CUDA, "fake_set", what.ordinal(), value);
   }
 
-  static int get(State what) {
+  public static int get(State what) {
     return (int) call(FakeDriver.CUDA, "fake_get", what.ordinal());
   }
 
   /// Makes a call fail from now on.
-  static void fail(String name, int code) {
+  public static void fail(String name, int code) {
     call(FakeDriver.CUDA, "fake_fail", Arena.global().allocateFrom(name), code);
   }
 
-  static void errorLog(String text) {
+  public static void errorLog(String text) {
     call(FakeDriver.CUDA, "fake_error_log", Arena.global().allocateFrom(text));
   }
 
   /// Sizes of the parameters of the kernel that is launched next.
-  static void parameters(int... bytes) {
+  public static void parameters(int... bytes) {
     for (int size : bytes) {
       call(FakeDriver.CUDA, "fake_parameter", size);
     }
   }
 
   /// Names of the calls so far.
-  static List<String> calls() {
+  public static List<String> calls() {
     String log = pointer("fake_calls").reinterpret(1 << 16).getString(0);
     return log.isBlank() ? List.of() : List.of(log.strip().split(" "));
   }
 
-  static Launch launch() {
+  public static Launch launch() {
     MemorySegment raw = pointer("fake_launch").reinterpret(2048);
     int[] head = raw.asSlice(0, 32).toArray(JAVA_INT);
     return new Launch(
@@ -82,11 +83,12 @@ final class Fake {
         List.of(head[3], head[4], head[5]),
         head[6],
         head[7],
+        raw.get(JAVA_LONG, 32),
         raw.asSlice(40, 128).toArray(JAVA_LONG),
         raw.asSlice(40 + 128, 1024));
   }
 
-  static int cublas(String name, int... arguments) {
+  public static int cublas(String name, int... arguments) {
     Object[] boxed = java.util.Arrays.stream(arguments).boxed().toArray();
     Object result = call(FakeDriver.CUBLASLT, name, boxed);
     return result == null ? 0 : (int) result;

@@ -5,6 +5,8 @@ import java.io.InputStream;
 import java.lang.reflect.Constructor;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
+import java.net.MalformedURLException;
+import java.net.URL;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -19,10 +21,14 @@ import org.junit.jupiter.api.extension.ReflectiveInvocationContext;
 /// Runs each test method against doubles of libcuda and libcublasLt, compiled with gcc from the
 /// test resources. The method runs in a copy of its class under a class loader of its own, so that
 /// the process may also hold the real libraries, and every test starts with fresh static state.
-/// Test methods take no arguments.
-final class FakeDriver implements ExecutionCondition, InvocationInterceptor {
+/// Test methods take no arguments. [#KERNELS] says what the build's kernels look like to them.
+public final class FakeDriver implements ExecutionCondition, InvocationInterceptor {
   static final String CUDA = "gatun.lib.cuda";
   static final String CUBLASLT = "gatun.lib.cublaslt";
+
+  /// `stub` replaces all kernels by modules without content, `none` hides them; unset, they are
+  /// what the build has.
+  public static final String KERNELS = "gatun.fake.kernels";
 
   private static @Nullable Path folder; // of the compiled doubles; written once
   private static @Nullable String obstacle; // why there are none; written once
@@ -59,6 +65,7 @@ final class FakeDriver implements ExecutionCondition, InvocationInterceptor {
     } finally {
       System.clearProperty(CUDA);
       System.clearProperty(CUBLASLT);
+      System.clearProperty(KERNELS);
     }
   }
 
@@ -71,6 +78,9 @@ final class FakeDriver implements ExecutionCondition, InvocationInterceptor {
       target.toFile().deleteOnExit();
       compile("cuda", target);
       compile("cublaslt", target);
+      Path stub = target.resolve("stub.ptx");
+      Files.writeString(stub, ".version 9.0\n.target sm_80\n.address_size 64\n");
+      stub.toFile().deleteOnExit();
       folder = target;
     } catch (IOException e) {
       obstacle = "gcc cannot be run (" + e.getMessage() + ")";
@@ -113,6 +123,21 @@ final class FakeDriver implements ExecutionCondition, InvocationInterceptor {
       synchronized (getClassLoadingLock(name)) {
         Class<?> known = findLoadedClass(name);
         return known != null ? known : define(name);
+      }
+    }
+
+    @Override
+    public @Nullable URL getResource(String name) {
+      String kernels = System.getProperty(KERNELS);
+      if (kernels == null || !name.startsWith("dev/gatun/kernels/") || !name.endsWith(".ptx")) {
+        return super.getResource(name);
+      }
+      try {
+        return kernels.equals("stub")
+            ? Objects.requireNonNull(folder).resolve("stub.ptx").toUri().toURL()
+            : null;
+      } catch (MalformedURLException e) {
+        throw new IllegalStateException(e);
       }
     }
 

@@ -38,6 +38,7 @@ class ArchitectureTest {
           Map.entry("model", List.of("tensor", "quant", "op")),
           Map.entry("cpu", List.of("tensor", "quant", "op")),
           Map.entry("cuda", List.of("bindings", "tensor", "quant", "op")),
+          Map.entry("kernels", List.of("tensor", "quant", "op", "cuda")),
           Map.entry("nn", List.of("tensor", "quant", "op", "model")),
           Map.entry("io", List.of("tensor", "quant", "op", "model")),
           Map.entry("text", List.of()),

@@ -19,9 +19,15 @@ final class CudaArena implements TensorArena {
   private long peak;
 
   CudaArena(Context context, String name, long bytes) {
+    this(name, context.allocate(name, Math.max(bytes, ALIGNMENT)), bytes);
+  }
+
+  /// Over memory that may be another library's, at a multiple of 256 bytes; closing the arena
+  /// closes the buffer.
+  CudaArena(String name, DeviceBuffer buffer, long bytes) {
     this.name = name;
     this.capacity = bytes;
-    this.buffer = context.allocate(name, Math.max(bytes, ALIGNMENT));
+    this.buffer = buffer;
     this.storage = new DeviceStorage(buffer);
   }
 

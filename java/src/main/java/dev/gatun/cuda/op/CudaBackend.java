@@ -171,6 +171,11 @@ public final class CudaBackend implements Backend {
     return new CudaArena(context, name, bytes);
   }
 
+  /// An arena over memory that exists, at a multiple of 256 bytes; closing it closes the buffer.
+  public static TensorArena arena(String name, DeviceBuffer memory) {
+    return new CudaArena(name, memory, memory.byteSize());
+  }
+
   @Override
   public void upload(Tensor destination, MemorySegment source) {
     requireSize(destination, source);
