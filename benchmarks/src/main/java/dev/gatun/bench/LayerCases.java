@@ -89,9 +89,7 @@ final class LayerCases {
             : null;
     Tensor hidden = place.activation(tokens, model.hidden());
     Weight head = place.dense(model.vocabulary(), model.hidden());
-    TensorArena scratch =
-        place.arena(
-            backend.loss().scratchBytes(tokens, model.hidden(), model.vocabulary(), config));
+    TensorArena scratch = place.arena(backend.loss().scratchBytes(tokens, head, config));
     return () ->
         backend
             .loss()
