@@ -105,7 +105,7 @@ public final class GatunKernels implements AutoCloseable {
   /// Scratch that [#crossEntropy] needs at most.
   public long scratchBytes(CrossEntropy loss) {
     return ops.loss()
-        .scratchBytes(loss.rows().count(), loss.hidden().cols(), loss.head().out(), loss.config());
+        .scratchBytes(loss.rows().count(), views.weight("head", loss.head()), loss.config());
   }
 
   /// Scratch that [#attention] and [#attentionBackward] need at most.
