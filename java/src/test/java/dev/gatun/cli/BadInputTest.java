@@ -106,6 +106,8 @@ class BadInputTest {
         fault("no such file", w -> Files.delete(w.data()), "train.jsonl"),
         fault("malformed line", w -> w.setThirdRow("{\"prompt\": \"a"), "train.jsonl", "line 3"),
         fault(
+            "unfinished object", w -> w.setThirdRow("{\"prompt\": 1,"), "line 3 is not valid JSON"),
+        fault(
             "missing column",
             w -> w.setThirdRow("{\"prompt\": \"a\"}"),
             "train.jsonl",
