@@ -1,4 +1,4 @@
-// Causal attention over packed sequences of different lengths: work list, forward pass and the backward pass's row sums.
+// Causal attention over packed sequences of different lengths: work list and forward pass.
 //
 //   s[j, i] = cap(scale · q[j]·k[i]),  cap(x) = softcap · tanh(x / softcap) or x
 //   query j of n sees keys i <= m - n + j, with a window only the last `window` of them
@@ -18,16 +18,15 @@
 //
 // Launcher contract: T = query_start[S], R = Σ key_length (any upper bounds of them do)
 //   capacity(rows, tile) = rows / tile + S                      work list entries, 8 bytes each, scratch
-//   1. attention_tiles, once per direction and tile size: grid 1, block 1024, no dynamic shared memory
+//   1. attention_tiles, once per batch, window, direction and tile size: grid 1, block 1024, no dynamic shared memory
 //        forward:  rows T, tile FORWARD_TILE[D], inner 64, over_keys 0
 //        dq:       rows T, tile 64, inner 64, over_keys 0
 //        dk, dv:   rows R, tile 64, inner 64, over_keys 1
 //   2. attention_forward_bf16_dX: grid capacity · N, block 128
-//   3. attention_delta_bf16: grid ceil(T · N / 16), block 256; scratch `statistics` f32 [N, T, 2]
+//   3. attention_backward_dq_bf16_dX: grid capacity · N, block 128; also writes the scratch `statistics` f32 [N, T, 2] that 4. reads
+//   4. attention_backward_dkdv_bf16_dX: grid capacity · K (· 2 for d256), block 128
 //   The entries of attention_any.cu and sm90a/ take the same parameters; base kernels ignore `capacity`, `any` ones `tiles`, and get the
 //   number of sequences for `capacity`.
-//   4. attention_backward_dq_bf16_dX: grid capacity · N, block 128
-//   5. attention_backward_dkdv_bf16_dX: grid capacity · K (· 2 for d256), block 128
 //   FORWARD_TILE: 128 for d32 and d64, else 64
 //   dynamic shared memory, bytes:      d32    d64    d96   d128   d256
 //     forward                        16384  32768  36864  49152  98304
@@ -281,52 +280,12 @@ __device__ __forceinline__ void attention_tiles(int2* tiles, const int* query_st
   for (int i = start[BUCKETS - 1] + static_cast<int>(threadIdx.x); i < capacity; i += blockDim.x) tiles[i] = make_int2(-1, 0);
 }
 
-// statistics[h, t] = {lse · log2 e, dout·out}: sixteen lanes a row, WIDTH elements a load.
-template <int WIDTH>
-__device__ __forceinline__ void attention_delta(float2* statistics, const bf16* dout, const bf16* out, const float* lse,
-                                                int64_t dout_stride, int64_t out_stride, int64_t tokens, int heads, int head_size) {
-  int64_t row = blockIdx.x * static_cast<int64_t>(blockDim.x / 16) + threadIdx.x / 16;
-  bool inside = row < tokens * heads;
-  int64_t t = inside ? row / heads : 0;
-  int head = inside ? static_cast<int>(row % heads) : 0, lane = threadIdx.x & 15;
-  const bf16* a = dout + t * dout_stride + static_cast<int64_t>(head) * head_size;
-  const bf16* b = out + t * out_stride + static_cast<int64_t>(head) * head_size;
-  float sum = 0.f;
-  for (int d = lane * WIDTH; d < head_size; d += 16 * WIDTH) {
-    if constexpr (WIDTH == 8) {
-      uint4 x = *reinterpret_cast<const uint4*>(a + d), y = *reinterpret_cast<const uint4*>(b + d);
-      const __nv_bfloat162* xs = reinterpret_cast<const __nv_bfloat162*>(&x);
-      const __nv_bfloat162* ys = reinterpret_cast<const __nv_bfloat162*>(&y);
-#pragma unroll
-      for (int i = 0; i < 4; i++) {
-        float2 u = __bfloat1622float2(xs[i]), w = __bfloat1622float2(ys[i]);
-        sum += u.x * w.x + u.y * w.y;
-      }
-    } else {
-      sum += __bfloat162float(a[d]) * __bfloat162float(b[d]);
-    }
-  }
-#pragma unroll
-  for (int step = 8; step > 0; step >>= 1) sum += __shfl_xor_sync(0xffffffffu, sum, step);
-  if (inside && lane == 0) statistics[head * tokens + t] = make_float2(lse[row] * LOG2E, sum);
-}
-
 }  // namespace gatun
 
 extern "C" __global__ void __launch_bounds__(1024)
     attention_tiles(int2* tiles, const int* query_start, const int* key_start, const int* key_length, int sequences, int capacity,
                     int longest_key, int tile, int inner, int window, int over_keys) {
   gatun::attention_tiles(tiles, query_start, key_start, key_length, sequences, capacity, longest_key, tile, inner, window, over_keys);
-}
-
-// `vector` is 1 where D and both strides are multiples of 8 and both pointers are 16-byte aligned.
-extern "C" __global__ void __launch_bounds__(256)
-    attention_delta_bf16(float2* statistics, const gatun::bf16* dout, const gatun::bf16* out, const float* lse, int64_t dout_stride,
-                         int64_t out_stride, int64_t tokens, int heads, int head_size, int vector) {
-  if (vector)
-    gatun::attention_delta<8>(statistics, dout, out, lse, dout_stride, out_stride, tokens, heads, head_size);
-  else
-    gatun::attention_delta<1>(statistics, dout, out, lse, dout_stride, out_stride, tokens, heads, head_size);
 }
 
 #define ATTENTION_FORWARD(D, MT, BN)                                                                                                \

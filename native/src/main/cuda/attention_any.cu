@@ -2,7 +2,8 @@
 // attention.cu. Simple on purpose: a warp owns one row, a lane D / 32 of its columns, sums run in a fixed order.
 //
 // Launch: grid (ceil(longest / 4), heads, min(S, 65535)), block 128, no dynamic shared memory; longest = longest query and heads = N
-// for forward and dq, longest key and heads = K for dk and dv. No work list. `statistics` f32 [N, T, 2] from attention_delta_bf16.
+// for forward and dq, longest key and heads = K for dk and dv. No work list. dq writes `statistics` f32 [N, T, 2], dk and dv
+// read it.
 // A sequence longer than the bound `longest` is an error of the caller's: its further rows are not written.
 // FLOPs per visible pair and query head: 4 D forward, 6 D dq, 8 D dk and dv, on the float32 units.
 #include "attention.cuh"
@@ -91,11 +92,13 @@ extern "C" __global__ void __launch_bounds__(128)
   }
 }
 
-extern "C" __global__ void __launch_bounds__(128)
-    attention_backward_dq_bf16_any(gatun::bf16* dq, const gatun::bf16* dout, const gatun::bf16* q, const gatun::bf16* k,
-                                   const gatun::bf16* v, const float2* statistics, const int2* /*tiles*/, const int* query_start, const int* key_start,
-                                   const int* key_length, int64_t dq_stride, int64_t dout_stride, int64_t q_stride, int64_t k_stride,
-                                   int64_t v_stride, int64_t tokens, int sequences, int heads, int key_heads, int head_size,
+// Five blocks a multiprocessor: left alone, ptxas aims at seven on sm_80 and spills.
+extern "C" __global__ void __launch_bounds__(128, 5)
+    attention_backward_dq_bf16_any(gatun::bf16* dq, float2* statistics, const gatun::bf16* dout, const gatun::bf16* q,
+                                   const gatun::bf16* k, const gatun::bf16* v, const gatun::bf16* out, const float* lse,
+                                   const int2* /*tiles*/, const int* query_start, const int* key_start, const int* key_length,
+                                   int64_t dq_stride, int64_t dout_stride, int64_t q_stride, int64_t k_stride, int64_t v_stride,
+                                   int64_t out_stride, int64_t tokens, int sequences, int heads, int key_heads, int head_size,
                                    int window, float scale, float softcap) {
   using namespace gatun;
   int j = blockIdx.x * 4 + (threadIdx.x >> 5), head = blockIdx.y;
@@ -104,16 +107,19 @@ extern "C" __global__ void __launch_bounds__(128)
   for (int i = blockIdx.z; i < sequences; i += gridDim.z) {
     Sequence s(query_start, key_start, key_length, i);
     if (j >= s.queries) continue;
+    int64_t query = s.query + j;
     float own[COLUMNS], upstream[COLUMNS], key_row[COLUMNS], value_row[COLUMNS], sum[COLUMNS] = {};
-    load_row(own, q + (s.query + j) * q_stride + column, head_size);
-    load_row(upstream, dout + (s.query + j) * dout_stride + column, head_size);
-    float2 row = statistics[head * tokens + s.query + j];
+    load_row(upstream, dout + query * dout_stride + column, head_size);
+    load_row(own, out + query * out_stride + column, head_size);
+    float2 row = make_float2(lse[query * heads + head] * LOG2E, dot(upstream, own));
+    if ((threadIdx.x & 31) == 0) statistics[head * tokens + query] = row;
+    load_row(own, q + query * q_stride + column, head_size);
     for (int key = s.keys_begin(j, window); key < s.keys_end(j); key++) {
       load_row(key_row, k + (s.key + key) * k_stride + key_column, head_size);
       load_row(value_row, v + (s.key + key) * v_stride + key_column, head_size);
       add(sum, pair_gradient(dot(own, key_row), dot(upstream, value_row), score, row).y, key_row);
     }
-    store_row(dq + (s.query + j) * dq_stride + column, sum, scale, head_size);
+    store_row(dq + query * dq_stride + column, sum, scale, head_size);
   }
 }
 

@@ -1,8 +1,9 @@
 // Gradients of causal attention; equation, shapes, strides, launch geometry and scratch in attention.cu.
 //
 // Two kernels, so that every sum has one owner and a fixed order: dq per query tile over its keys, dk and dv per key tile over the
-// queries that see it and, for grouped heads, over the query heads that share it. `statistics` f32 [N, T, 2] from
-// attention_delta_bf16. dq, dk and dv are replaced and alias nothing.
+// queries that see it and, for grouped heads, over the query heads that share it. The dq
+// kernel also leaves `statistics` f32 [N, T, 2] = {lse · log2 e, dout·out} of every row for the other. dq, dk and dv are replaced and
+// alias nothing.
 // FLOPs per visible pair and query head: dq 6 D, dk and dv 8 D.
 #include "attention.cuh"
 
@@ -76,11 +77,11 @@ __device__ __forceinline__ void differentiate(float& score, float& gradient, con
 }
 
 template <int D, int BN, int STAGES>
-__device__ __forceinline__ void attention_backward_dq(bf16* dq, const bf16* dout, const bf16* q, const bf16* k, const bf16* v,
-                                                      const float2* statistics, const int2* tiles, const int* query_start,
-                                                      const int* key_start, const int* key_length, int64_t dq_stride,
-                                                      int64_t dout_stride, int64_t q_stride, int64_t k_stride, int64_t v_stride,
-                                                      int64_t tokens, int heads, int key_heads, int head_size, int window, float scale,
+__device__ __forceinline__ void attention_backward_dq(bf16* dq, float2* statistics, const bf16* dout, const bf16* q, const bf16* k,
+                                                      const bf16* v, const bf16* out, const float* lse, const int2* tiles,
+                                                      const int* query_start, const int* key_start, const int* key_length,
+                                                      int64_t dq_stride, int64_t dout_stride, int64_t q_stride, int64_t k_stride,
+                                                      int64_t v_stride, int64_t out_stride, int64_t tokens, int heads, int key_heads, int head_size, int window, float scale,
                                                       float softcap) {
   constexpr int BM = 64;
   extern __shared__ __align__(128) unsigned char shared[];
@@ -113,7 +114,10 @@ __device__ __forceinline__ void attention_backward_dq(bf16* dq, const bf16* dout
 #pragma unroll
   for (int half = 0; half < 2; half++) {
     int r = row0 + 8 * half + (lane >> 2);
-    row[half] = r < rows ? statistics[head * tokens + query + r] : make_float2(0.f, 0.f);
+    bool inside = r < rows;
+    row[half] = row_statistics<D>(dout + (query + r) * dout_stride + column, out + (query + r) * out_stride + column,
+                                  lse + (query + r) * heads + head, head_size, inside);
+    if (inside && (lane & 3) == 0) statistics[head * tokens + query + r] = row[half];
   }
   Score score(scale, softcap);
   float sum[D / 8][4] = {};
@@ -227,13 +231,14 @@ __device__ __forceinline__ void attention_backward_dkdv(bf16* dk, bf16* dv, cons
 
 #define ATTENTION_BACKWARD_DQ(D, BN, STAGES)                                                                                        \
   extern "C" __global__ void __launch_bounds__(128) attention_backward_dq_bf16_d##D(                                                \
-      gatun::bf16* dq, const gatun::bf16* dout, const gatun::bf16* q, const gatun::bf16* k, const gatun::bf16* v,                   \
-      const float2* statistics, const int2* tiles, const int* query_start, const int* key_start, const int* key_length,             \
-      int64_t dq_stride, int64_t dout_stride, int64_t q_stride, int64_t k_stride, int64_t v_stride, int64_t tokens, int /*capacity*/, int heads,      \
-      int key_heads, int head_size, int window, float scale, float softcap) {                                                       \
-    gatun::attention_backward_dq<D, BN, STAGES>(dq, dout, q, k, v, statistics, tiles, query_start, key_start, key_length,           \
-                                                dq_stride, dout_stride, q_stride, k_stride, v_stride, tokens, heads, key_heads,     \
-                                                head_size, window, scale, softcap);                                                 \
+      gatun::bf16* dq, float2* statistics, const gatun::bf16* dout, const gatun::bf16* q, const gatun::bf16* k,                     \
+      const gatun::bf16* v, const gatun::bf16* out, const float* lse, const int2* tiles, const int* query_start,                    \
+      const int* key_start, const int* key_length, int64_t dq_stride, int64_t dout_stride, int64_t q_stride, int64_t k_stride,      \
+      int64_t v_stride, int64_t out_stride, int64_t tokens, int /*capacity*/, int heads, int key_heads, int head_size, int window,  \
+      float scale, float softcap) {                                                                                                 \
+    gatun::attention_backward_dq<D, BN, STAGES>(dq, statistics, dout, q, k, v, out, lse, tiles, query_start, key_start, key_length, \
+                                                dq_stride, dout_stride, q_stride, k_stride, v_stride, out_stride, tokens, heads,    \
+                                                key_heads, head_size, window, scale, softcap);                                      \
   }
 ATTENTION_BACKWARD_DQ(32, 64, 2)
 ATTENTION_BACKWARD_DQ(64, 64, 2)

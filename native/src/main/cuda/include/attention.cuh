@@ -59,6 +59,35 @@ struct Score {
   }
 };
 
+// {lse · log2 e, dout·out} of one row, in each of the four neighbouring lanes that share it in an accumulator: every fourth 16-byte
+// chunk is one lane's. Zeros where not `inside`, which must be the same for the four.
+template <int D>
+__device__ __forceinline__ float2 row_statistics(const bf16* dout, const bf16* out, const float* lse, int columns, bool inside) {
+  uint4 x[D / 32] = {}, y[D / 32] = {};
+#pragma unroll
+  for (int i = 0; i < D / 32; i++) {
+    int d = 8 * (static_cast<int>(threadIdx.x & 3) + 4 * i);
+    if (inside && d < columns) {
+      x[i] = *reinterpret_cast<const uint4*>(dout + d);
+      y[i] = *reinterpret_cast<const uint4*>(out + d);
+    }
+  }
+  float log_sum = inside ? *lse * LOG2E : 0.f, sum = 0.f;
+#pragma unroll
+  for (int i = 0; i < D / 32; i++) {
+    const __nv_bfloat162* xs = reinterpret_cast<const __nv_bfloat162*>(&x[i]);
+    const __nv_bfloat162* ys = reinterpret_cast<const __nv_bfloat162*>(&y[i]);
+#pragma unroll
+    for (int e = 0; e < 4; e++) {
+      float2 u = __bfloat1622float2(xs[e]), w = __bfloat1622float2(ys[e]);
+      sum = fmaf(u.y, w.y, fmaf(u.x, w.x, sum));
+    }
+  }
+  sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+  sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+  return make_float2(log_sum, sum);
+}
+
 // Entry of the work list: sequence (negative: none) and tile within it, heaviest first.
 __device__ __forceinline__ int2 work_item(const int2* tiles, int per_tile, int& within) {
   within = static_cast<int>(blockIdx.x % per_tile);

@@ -1,7 +1,7 @@
-// Gradients of causal attention for Hopper; equation, shapes and strides in ../attention.cu, `statistics` from attention_delta_bf16.
+// Gradients of causal attention for Hopper; equation, shapes and strides in ../attention.cu.
 //
-// As in ../attention_backward.cu, dq and (dk, dv) are separate kernels so that every sum has one owner and a fixed order. Persistent
-// blocks: a producer warpgroup copies tiles into rings in shared memory; two consumer warpgroups own 64 rows of the result each and
+// As in ../attention_backward.cu, dq and (dk, dv) are separate kernels so that every sum has one owner and a fixed order, and the
+// first writes the `statistics` that the second reads. Persistent blocks: a producer warpgroup copies tiles into rings in shared memory; two consumer warpgroups own 64 rows of the result each and
 // run unsynchronised, so that one's exponentials run under the other's products.
 //
 // d64 and d128 take any D up to theirs that is a multiple of 8, strides multiples of 8, pointers 16-byte aligned.
@@ -61,6 +61,17 @@ __device__ __forceinline__ void cap_all(float (&x)[N], const Score& s) {
   for (int i = 0; i < N; i++) x[i] = s.capped(x[i]);
 }
 
+// The part of a consumer that owns no row of an item: it lets `tiles` tiles pass.
+template <int STAGES>
+__device__ __forceinline__ void pass_by(const BackwardBarriers<STAGES>& barriers, Ring<STAGES>& ring, int phase, int tiles) {
+  await(barriers.own_full(), phase);
+  for (int i = 0; i < tiles; i++, ring.advance()) {
+    await(barriers.full(ring.stage), ring.phase);
+    release(barriers.empty(ring.stage));
+  }
+  release(barriers.own_empty());
+}
+
 template <int D>
 struct DqKernel {
   static constexpr int BN = 128, STAGES = 2, PRODUCER_REGISTERS = 40, CONSUMER_REGISTERS = 232;
@@ -68,11 +79,12 @@ struct DqKernel {
 };
 
 template <int D>
-__device__ __forceinline__ void attention_backward_dq_sm90a(bf16* dq, const bf16* dout, const bf16* q, const bf16* k, const bf16* v,
-                                                            const float2* statistics, const int2* tiles, const int* query_start,
-                                                            const int* key_start, const int* key_length, int64_t dq_stride,
-                                                            int64_t dout_stride, int64_t q_stride, int64_t k_stride, int64_t v_stride,
-                                                            int64_t tokens, int capacity, int heads, int key_heads, int head_size,
+__device__ __forceinline__ void attention_backward_dq_sm90a(bf16* dq, float2* statistics, const bf16* dout, const bf16* q,
+                                                            const bf16* k, const bf16* v, const bf16* out, const float* lse,
+                                                            const int2* tiles, const int* query_start, const int* key_start,
+                                                            const int* key_length, int64_t dq_stride, int64_t dout_stride,
+                                                            int64_t q_stride, int64_t k_stride, int64_t v_stride,
+                                                            int64_t out_stride, int64_t tokens, int capacity, int heads, int key_heads, int head_size,
                                                             int window, float scale, float softcap) {
   using Kernel = DqKernel<D>;
   constexpr int BN = Kernel::BN, STAGES = Kernel::STAGES;
@@ -93,18 +105,21 @@ __device__ __forceinline__ void attention_backward_dq_sm90a(bf16* dq, const bf16
       int begin = s.keys_begin(first, window) / BN, end = (s.keys_end(first + OWN - 1) + BN - 1) / BN;
       int64_t query = s.query + first, column = static_cast<int64_t>(head) * head_size;
       int64_t key_column = static_cast<int64_t>(head / (heads / key_heads)) * head_size;
-      barrier_wait(barriers.own_empty(), phase ^ 1);
-      copy_panels_async<OWN, D>(q_tile, q + query * q_stride + column, q_stride, s.queries - first, head_size);
-      copy_panels_async<OWN, D>(dout_tile, dout + query * dout_stride + column, dout_stride, s.queries - first, head_size);
-      barrier_arrive_after_copies(barriers.own_full());
-      for (int tile = begin; tile < end; tile++, ring.advance()) {
+      auto fetch = [&](int tile) {
         int64_t key = s.key + tile * BN;
         uint32_t to = stages + ring.stage * (2 * TILE_BYTES);
         barrier_wait(barriers.empty(ring.stage), ring.phase ^ 1);
         copy_panels_async<BN, D>(to, k + key * k_stride + key_column, k_stride, s.keys - tile * BN, head_size);
         copy_panels_async<BN, D>(to + TILE_BYTES, v + key * v_stride + key_column, v_stride, s.keys - tile * BN, head_size);
         barrier_arrive_after_copies(barriers.full(ring.stage));
-      }
+        ring.advance();
+      };
+      if (begin < end) fetch(begin);  // its stage is free before the last item ends
+      barrier_wait(barriers.own_empty(), phase ^ 1);
+      copy_panels_async<OWN, D>(q_tile, q + query * q_stride + column, q_stride, s.queries - first, head_size);
+      copy_panels_async<OWN, D>(dout_tile, dout + query * dout_stride + column, dout_stride, s.queries - first, head_size);
+      barrier_arrive_after_copies(barriers.own_full());
+      for (int tile = begin + 1; tile < end; tile++) fetch(tile);
     }
     wait_copies<0>();
   } else {
@@ -117,11 +132,19 @@ __device__ __forceinline__ void attention_backward_dq_sm90a(bf16* dq, const bf16
       int head = dealt(round) % heads, item_first = entry.y * OWN, first = item_first + 64 * consumer;
       Sequence s(query_start, key_start, key_length, entry.x);
       int begin = s.keys_begin(item_first, window) / BN, end = (s.keys_end(item_first + OWN - 1) + BN - 1) / BN;
+      if (first >= s.queries) {  // a short sequence's last tile: leave the tensor cores to the other warpgroup
+        pass_by(barriers, ring, phase, end - begin);
+        continue;
+      }
       float2 own[2];
 #pragma unroll
       for (int half = 0; half < 2; half++) {
         int r = first + row + 8 * half;
-        own[half] = r < s.queries ? statistics[head * tokens + s.query + r] : make_float2(0.f, 0.f);
+        int64_t query = s.query + r, column = static_cast<int64_t>(head) * head_size;
+        bool inside = r < s.queries;
+        own[half] = row_statistics<D>(dout + query * dout_stride + column, out + query * out_stride + column,
+                                      lse + query * heads + head, head_size, inside);
+        if (inside && (lane & 3) == 0) statistics[head * tokens + query] = own[half];
       }
       int top = s.offset + first;  // last key that the warpgroup's first row sees
       float sum[D / 2];
@@ -243,6 +266,10 @@ __device__ __forceinline__ void attention_backward_dkdv_sm90a(bf16* dk, bf16* dv
       int item_first = entry.y * OWN, first = item_first + 64 * consumer;
       Sequence s(query_start, key_start, key_length, entry.x);
       int begin = s.queries_begin(item_first) / BM, end = (s.queries_end(item_first + OWN - 1, window) + BM - 1) / BM;
+      if (first >= s.keys) {
+        pass_by(barriers, ring, phase, max(end - begin, 0) * group);
+        continue;
+      }
       float dk_sum[D / 2], dv_sum[D / 2];
 #pragma unroll
       for (int i = 0; i < D / 2; i++) dk_sum[i] = dv_sum[i] = 0.f;
@@ -323,13 +350,14 @@ __device__ __forceinline__ void attention_backward_dkdv_sm90a(bf16* dk, bf16* dv
 
 #define ATTENTION_BACKWARD_SM90A(D)                                                                                                 \
   extern "C" __global__ void __launch_bounds__(384, 1) attention_backward_dq_bf16_d##D##_sm90a(                                     \
-      gatun::bf16* dq, const gatun::bf16* dout, const gatun::bf16* q, const gatun::bf16* k, const gatun::bf16* v,                   \
-      const float2* statistics, const int2* tiles, const int* query_start, const int* key_start, const int* key_length,             \
-      int64_t dq_stride, int64_t dout_stride, int64_t q_stride, int64_t k_stride, int64_t v_stride, int64_t tokens, int capacity,   \
-      int heads, int key_heads, int head_size, int window, float scale, float softcap) {                                            \
-    gatun::attention_backward_dq_sm90a<D>(dq, dout, q, k, v, statistics, tiles, query_start, key_start, key_length, dq_stride,      \
-                                          dout_stride, q_stride, k_stride, v_stride, tokens, capacity, heads, key_heads, head_size, \
-                                          window, scale, softcap);                                                                  \
+      gatun::bf16* dq, float2* statistics, const gatun::bf16* dout, const gatun::bf16* q, const gatun::bf16* k,                     \
+      const gatun::bf16* v, const gatun::bf16* out, const float* lse, const int2* tiles, const int* query_start,                    \
+      const int* key_start, const int* key_length, int64_t dq_stride, int64_t dout_stride, int64_t q_stride, int64_t k_stride,      \
+      int64_t v_stride, int64_t out_stride, int64_t tokens, int capacity, int heads, int key_heads, int head_size, int window,      \
+      float scale, float softcap) {                                                                                                 \
+    gatun::attention_backward_dq_sm90a<D>(dq, statistics, dout, q, k, v, out, lse, tiles, query_start, key_start, key_length,       \
+                                          dq_stride, dout_stride, q_stride, k_stride, v_stride, out_stride, tokens, capacity,       \
+                                          heads, key_heads, head_size, window, scale, softcap);                                     \
   }                                                                                                                                 \
   extern "C" __global__ void __launch_bounds__(384, 1) attention_backward_dkdv_bf16_d##D##_sm90a(                                   \
       gatun::bf16* dk, gatun::bf16* dv, const gatun::bf16* dout, const gatun::bf16* q, const gatun::bf16* k, const gatun::bf16* v,  \

@@ -208,6 +208,27 @@ __device__ __forceinline__ void consume_item(const ForwardKernel<D, CONSUMERS>& 
   values.advance();
 }
 
+// The part of a consumer that owns no row of an item: it lets the tiles pass and its turns too.
+template <int D, int CONSUMERS>
+__device__ __forceinline__ void pass_by(const ForwardKernel<D, CONSUMERS>& kernel, const ForwardItem& item, Ring<STAGES>& keys,
+                                        Ring<STAGES>& values, int q_phase) {
+  int consumer = warpgroup() - 1, turn = 1 + consumer, next_turn = 1 + (consumer + 1) % CONSUMERS;
+  kernel.await(Q_FULL, 0, q_phase);
+  for (int tile = item.end - 1; tile >= item.begin; tile--) {
+    kernel.await(K_FULL, keys.stage, keys.phase);
+    kernel.release(K_EMPTY, keys.stage);
+    keys.advance();
+    if (tile < item.end - 1) {
+      named_wait(turn, 256);
+      named_arrive(next_turn, 256);
+    }
+    kernel.await(V_FULL, values.stage, values.phase);
+    kernel.release(V_EMPTY, values.stage);
+    values.advance();
+  }
+  kernel.release(Q_EMPTY);
+}
+
 template <int D>
 __device__ __forceinline__ void store_item(const ForwardRows<D>& rows, const ForwardItem& item, bf16* out, float* lse, int64_t stride,
                                            int heads, int head_size, float factor) {
@@ -248,14 +269,16 @@ __device__ __forceinline__ void attention_forward_sm90a(bf16* out, float* lse, c
       if (entry.x < 0) break;
       ForwardItem item(entry, dealt(round) % heads, BM, window, query_start, key_start, key_length);
       int64_t column = static_cast<int64_t>(item.head) * head_size, key_column = static_cast<int64_t>(item.head / (heads / key_heads)) * head_size;
+      const bf16 *key_rows = k + item.s.key * k_stride + key_column, *value_rows = v + item.s.key * v_stride + key_column;
+      if (item.end > item.begin)  // the first stage is free before the last item ends
+        kernel.produce(keys, kernel.k_tiles, K_FULL, K_EMPTY, key_rows, k_stride, item.end - 1, item, head_size);
       barrier_wait(kernel.at(Q_EMPTY), phase ^ 1);
       copy_panels_async<BM, D>(kernel.q_tile, q + (item.s.query + item.first) * q_stride + column, q_stride, item.s.queries - item.first,
                                head_size);
       barrier_arrive_after_copies(kernel.at(Q_FULL));
-      const bf16 *key_rows = k + item.s.key * k_stride + key_column, *value_rows = v + item.s.key * v_stride + key_column;
-      for (int tile = item.end - 1; tile >= item.begin; tile--) {  // keys run one tile ahead of values, as they are used
+      for (int tile = item.end - 2; tile >= item.begin; tile--) {  // keys run one tile ahead of values, as they are used
         kernel.produce(keys, kernel.k_tiles, K_FULL, K_EMPTY, key_rows, k_stride, tile, item, head_size);
-        if (tile < item.end - 1) kernel.produce(values, kernel.v_tiles, V_FULL, V_EMPTY, value_rows, v_stride, tile + 1, item, head_size);
+        kernel.produce(values, kernel.v_tiles, V_FULL, V_EMPTY, value_rows, v_stride, tile + 1, item, head_size);
       }
       if (item.end > item.begin)
         kernel.produce(values, kernel.v_tiles, V_FULL, V_EMPTY, value_rows, v_stride, item.begin, item, head_size);
@@ -270,6 +293,10 @@ __device__ __forceinline__ void attention_forward_sm90a(bf16* out, float* lse, c
       int2 entry = tiles[dealt(round) / heads];
       if (entry.x < 0) break;
       ForwardItem item(entry, dealt(round) % heads, BM, window, query_start, key_start, key_length);
+      if (item.first + 64 * (warpgroup() - 1) >= item.s.queries) {  // a short sequence's last tile
+        pass_by(kernel, item, keys, values, phase);
+        continue;
+      }
       consume_item<D, CONSUMERS>(kernel, rows, item, keys, values, phase, score, window);
       store_item<D>(rows, item, out, lse, out_stride, heads, head_size, score.factor);
     }

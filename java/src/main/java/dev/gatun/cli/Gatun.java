@@ -20,6 +20,7 @@ import picocli.CommandLine.ScopeType;
 @Command(
     name = "gatun",
     mixinStandardHelpOptions = true,
+    scope = ScopeType.INHERIT, // every subcommand has --help, too
     versionProvider = Gatun.Version.class,
     description = "Fine-tunes large language models with QLoRA, on the JVM.",
     subcommands = {

@@ -92,11 +92,12 @@ final class TrainingProgress implements TrainingListener, AutoCloseable {
     long kept = report.sourceRows() - report.droppedOverlong() - report.droppedUntrained();
     out.printf(
         "%s: %s of the tokens are trained, the end of text in %s of the rows, the longest row has %d"
-            + " tokens%n",
+            + " tokens%s%n",
         what,
         Sizes.share(report.trainedTokens(), report.tokens()),
         Sizes.share(report.eosTrainedRows(), kept),
-        report.longest());
+        report.longest(),
+        report.overlongRows() > 0 ? ", more than max_length" : "");
     if (report.truncatedRows() + report.droppedOverlong() + report.droppedUntrained() > 0) {
       out.printf(
           "%s: %d rows were cut (%s tokens); left out: %d for their length, %d with nothing to"

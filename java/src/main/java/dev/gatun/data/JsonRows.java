@@ -107,7 +107,8 @@ final class JsonRows {
 
   /// The parser's own reason without its source excerpt, and the column if it is known.
   static String reason(JacksonException e) {
-    String reason = e.getOriginalMessage().replaceAll("\\s+", " ");
+    String reason =
+        e.getOriginalMessage().replaceAll("\\s+", " ").replaceFirst(" \\(start marker at .*", "");
     TokenStreamLocation location = e.getLocation();
     return location == null ? reason : reason + " (column " + location.getColumnNr() + ")";
   }

@@ -46,11 +46,16 @@ record TokenizerFile(Map<String, Integer> ids, int largestId) {
     } catch (JacksonException e) {
       throw new InputException(
           "%s is not valid JSON (line %d): %s"
-              .formatted(file, e.getLocation().getLineNr(), e.getOriginalMessage()),
+              .formatted(file, e.getLocation().getLineNr(), reason(e)),
           e);
     } catch (IOException e) {
       throw new InputException(file + " cannot be read: " + e.getMessage(), e);
     }
+  }
+
+  /// What is wrong, without the parser's remarks in parentheses about its own state.
+  private static String reason(JacksonException e) {
+    return String.valueOf(e.getOriginalMessage()).replaceFirst("(?s)\\s*\\(start marker.*", "");
   }
 
   static TokenizerFile vocabulary(JsonNode root, Path file) {

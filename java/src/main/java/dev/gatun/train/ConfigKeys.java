@@ -80,10 +80,10 @@ final class ConfigKeys {
         ConfigType.paths(),
         (b, v) -> b.datasetPath(v.toArray(Path[]::new)),
         c -> c.data().datasetPath());
-    key(
+    nullable(
         "eval_dataset_path",
         ConfigType.paths(),
-        (b, v) -> b.evalDatasetPath(v.toArray(Path[]::new)),
+        (b, v) -> b.evalDatasetPath(v == null ? new Path[0] : v.toArray(Path[]::new)),
         c -> c.data().evalDatasetPath());
     key(
         "dataset_text_field",

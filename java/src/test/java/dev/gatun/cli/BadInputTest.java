@@ -51,6 +51,7 @@ class BadInputTest {
                 .toArray(String[]::new));
 
     assertThat(run.err()).startsWith("gatun: ").hasLineCount(1).contains(fault.named());
+    assertThat(run.err()).doesNotContain("Source:", "Exception", "this is a bug");
     assertThat(run.exitCode()).isEqualTo(2);
     assertThat(listing(folder)).isEqualTo(before);
   }
@@ -93,6 +94,10 @@ class BadInputTest {
             "no tokenizer",
             w -> Files.delete(w.model().resolve("tokenizer.json")),
             "tokenizer.json"),
+        fault(
+            "tokenizer cut off",
+            w -> truncate(w.model().resolve("tokenizer.json"), 9_000),
+            "tokenizer.json is not valid JSON (line "),
         fault("no such module", w -> {}, "x_proj").with("lora_target_modules=[x_proj]"));
   }
 
@@ -100,6 +105,8 @@ class BadInputTest {
     return Stream.of(
         fault("no such file", w -> Files.delete(w.data()), "train.jsonl"),
         fault("malformed line", w -> w.setThirdRow("{\"prompt\": \"a"), "train.jsonl", "line 3"),
+        fault(
+            "unfinished object", w -> w.setThirdRow("{\"prompt\": 1,"), "line 3 is not valid JSON"),
         fault(
             "missing column",
             w -> w.setThirdRow("{\"prompt\": \"a\"}"),

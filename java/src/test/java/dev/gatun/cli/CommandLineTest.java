@@ -3,6 +3,8 @@ package dev.gatun.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /// Exit codes and messages that every command shares.
 class CommandLineTest {
@@ -12,6 +14,17 @@ class CommandLineTest {
 
     assertThat(run.exitCode()).isZero();
     assertThat(run.out()).contains("doctor", "conformance");
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {"quickstart", "train", "generate", "preview", "inspect", "doctor", "conformance"})
+  void everyCommandExplainsItself(String command) {
+    Run run = Run.gatun(command, "--help");
+
+    assertThat(run.err()).isEmpty();
+    assertThat(run.exitCode()).isZero();
+    assertThat(run.out()).startsWith("Usage: gatun " + command);
   }
 
   @Test

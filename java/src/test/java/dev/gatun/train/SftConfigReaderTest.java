@@ -303,11 +303,18 @@ class SftConfigReaderTest {
     SftConfig config =
         SftConfigReader.parse(
                 "c.yaml",
-                REQUIRED + "max_seq_length: 5\nlora:\n  r: 4\n",
-                List.of("max_length=null", "lora.r=2", "learning_rate=1e-2", "seed=3", "seed=4"))
+                REQUIRED + "max_seq_length: 5\neval_dataset_path: e.jsonl\nlora:\n  r: 4\n",
+                List.of(
+                    "eval_dataset_path=null",
+                    "max_length=null",
+                    "lora.r=2",
+                    "learning_rate=1e-2",
+                    "seed=3",
+                    "seed=4"))
             .config();
 
     assertThat(config.data().maxLength()).isNull();
+    assertThat(config.data().evalDatasetPath()).isEmpty();
     assertThat(lora(config).rank()).isEqualTo(2);
     assertThat(config.optimization().learningRate()).isEqualTo(1e-2);
     assertThat(config.loop().seed()).isEqualTo(4);

@@ -167,11 +167,13 @@ record AttentionKernels(
 
   record QueryGradient(
       DevicePtr dq,
+      DevicePtr statistics,
       DevicePtr dout,
       DevicePtr q,
       DevicePtr k,
       DevicePtr v,
-      DevicePtr statistics,
+      DevicePtr out,
+      DevicePtr lse,
       DevicePtr tiles,
       DevicePtr queryStart,
       DevicePtr keyStart,
@@ -181,6 +183,7 @@ record AttentionKernels(
       long qStride,
       long kStride,
       long vStride,
+      long outStride,
       long tokens,
       int capacity,
       int heads,

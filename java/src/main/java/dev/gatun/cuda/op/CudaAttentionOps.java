@@ -3,8 +3,6 @@ package dev.gatun.cuda.op;
 import static dev.gatun.cuda.op.DeviceStorage.pointer;
 
 import dev.gatun.cuda.DevicePtr;
-import dev.gatun.cuda.Kernel;
-import dev.gatun.cuda.KernelSpec;
 import dev.gatun.cuda.LaunchConfig;
 import dev.gatun.op.AttentionOps;
 import dev.gatun.op.TensorArena;
@@ -19,22 +17,17 @@ import java.util.Set;
 /// Launches the attention kernels: a work list, from the sequences' plan or made on the spot, then
 /// the pass.
 final class CudaAttentionOps implements AttentionOps {
-  private static final KernelSpec<Delta> DELTA =
-      new KernelSpec<>("attention", "attention_delta_bf16", Delta.class);
-
   private static final int SMALLEST_TILE = 64;
   private static final int LARGEST_HEAD = 256;
 
   private final Launcher launcher;
   private final AttentionLists.Maker lists;
-  private final Kernel<Delta> delta;
   private final AttentionKernels any;
   private final Map<Integer, AttentionKernels> bySize = new HashMap<>();
 
   CudaAttentionOps(Launcher launcher) {
     this.launcher = launcher;
     lists = new AttentionLists.Maker(launcher);
-    delta = launcher.kernel(DELTA);
     any = AttentionKernels.any(launcher);
   }
 
@@ -108,9 +101,8 @@ final class CudaAttentionOps implements AttentionOps {
     }
     long mark = scratch.mark();
     Heads heads = Heads.of(q, k);
-    AttentionKernels kernels = kernels(heads, dq, dk, dv, dout, q, k, v);
+    AttentionKernels kernels = kernels(heads, dq, dk, dv, dout, q, k, v, out);
     Tensor statistics = scratch.allocate(DType.F32, Shape.of(heads.queries(), q.rows(), 2));
-    rowSums(statistics, dout, out, logSumExp, heads);
     int tile = kernels.backwardTile();
     int window = config.window();
     Work byQuery =
@@ -126,11 +118,13 @@ final class CudaAttentionOps implements AttentionOps {
             kernels.shared().queryGradient()),
         new AttentionKernels.QueryGradient(
             pointer(dq, DType.BF16, "dq"),
+            pointer(statistics),
             pointer(dout, DType.BF16, "dout"),
             pointer(q, DType.BF16, "q"),
             pointer(k, DType.BF16, "k"),
             pointer(v, DType.BF16, "v"),
-            pointer(statistics),
+            pointer(out, DType.BF16, "out"),
+            pointer(logSumExp, DType.F32, "logSumExp"),
             byQuery.list(),
             pointer(sequences.queryStart()),
             pointer(sequences.keyStart()),
@@ -140,6 +134,7 @@ final class CudaAttentionOps implements AttentionOps {
             q.rowStride(),
             k.rowStride(),
             v.rowStride(),
+            out.rowStride(),
             q.rows(),
             byQuery.capacity(),
             heads.queries(),
@@ -276,33 +271,4 @@ final class CudaAttentionOps implements AttentionOps {
     }
     return kernels.geometry(launcher, work.capacity(), heads, sharedBytes);
   }
-
-  private void rowSums(Tensor statistics, Tensor dout, Tensor out, Tensor logSumExp, Heads heads) {
-    launcher.launch(
-        delta,
-        LaunchConfig.cover(dout.rows() * heads.queries(), 16, 256),
-        new Delta(
-            pointer(statistics),
-            pointer(dout, DType.BF16, "dout"),
-            pointer(out, DType.BF16, "out"),
-            pointer(logSumExp, DType.F32, "logSumExp"),
-            dout.rowStride(),
-            out.rowStride(),
-            dout.rows(),
-            heads.queries(),
-            heads.size(),
-            Launcher.vector(heads.size(), dout, out)));
-  }
-
-  record Delta(
-      DevicePtr statistics,
-      DevicePtr dout,
-      DevicePtr out,
-      DevicePtr lse,
-      long doutStride,
-      long outStride,
-      long tokens,
-      int heads,
-      int headSize,
-      int vector) {}
 }
