@@ -20,6 +20,7 @@ class ReadmeTest {
   private static final List<Path> PLACES =
       List.of(
           ROOT,
+          ROOT.resolve("benchmarks/src/test/java/dev/gatun/bench"),
           ROOT.resolve("java/src/main/java/dev/gatun"),
           ROOT.resolve("java/src/test/java/dev/gatun"));
 
@@ -34,6 +35,23 @@ class ReadmeTest {
             .reduce("", (all, line) -> all + line + "\n");
 
     assertThat(method).contains("SftTrainer");
+    assertThat(readme()).contains("```java\n" + method + "```");
+  }
+
+  @Test
+  void quotesTheKernelExampleThatTheTestBesideJCudaRuns() throws IOException {
+    Path folder = ROOT.resolve("benchmarks/src/test/java/dev/gatun/bench");
+    String code = Files.readString(folder.resolve("KernelsExample.java"));
+    String method =
+        code.substring(code.indexOf("  static void project("), code.indexOf("  record Sizes("))
+            .strip()
+            .lines()
+            .map(line -> line.replaceFirst("^  ", ""))
+            .reduce("", (all, line) -> all + line + "\n");
+
+    assertThat(folder.resolve("JCudaKernelsTest.java"))
+        .content()
+        .contains("KernelsExample.project(");
     assertThat(readme()).contains("```java\n" + method + "```");
   }
 
@@ -60,7 +78,12 @@ class ReadmeTest {
   @Test
   void everyFileThatADocumentNamesExists() throws IOException {
     for (String document :
-        List.of("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/formats.md")) {
+        List.of(
+            "README.md",
+            "CONTRIBUTING.md",
+            "docs/architecture.md",
+            "docs/formats.md",
+            "docs/gpu.md")) {
       List<String> names =
           Pattern.compile("`(\\.?\\w[\\w./-]*\\.(?:java|md|sh|yaml|cu))`")
               .matcher(Files.readString(ROOT.resolve(document)))
