@@ -108,7 +108,7 @@ final class TrainStepBench implements AutoCloseable {
                 ParameterGroup.decayed(model.parameters(), LEARNING_RATE, 0),
                 AdamW.Settings.defaults()));
     norm = own(new GradientNorm(backend, model.parameters()));
-    long batchBytes = need.inputBytes() + TensorArena.sizeOf(DType.F32, 1);
+    long batchBytes = need.batchBytes() + TensorArena.sizeOf(DType.F32, 1);
     batchArena = arena("batch", batchBytes);
     upstream = batchArena.allocate(DType.F32, Shape.of(1));
     plannedBytes =

@@ -110,7 +110,7 @@ final class GenerateCommand implements Callable<Integer> {
     Generator.Settings settings = new Generator.Settings(maxNewTokens, batchSize, sampler());
     List<String> texts = promptFile == null ? prompts : read(promptFile);
     WeightFormat format =
-        loadIn4bit ? new WeightFormat.Nf4(Nf4Codec.BLOCK, false) : new WeightFormat.AsStored();
+        loadIn4bit ? new WeightFormat.Nf4(Nf4Codec.BLOCK, false) : new WeightFormat.Operand();
     resolveBase();
     try (Backend backend = Device.open(device);
         LanguageModel loaded = LanguageModel.open(backend, model, format)) {

@@ -110,7 +110,7 @@ final class QuickstartCommand implements Callable<Integer> {
       SftConfig config, Backend backend, @Nullable Path adapter, List<Question> questions) {
     try (LanguageModel model =
         LanguageModel.open(
-            backend, config.model().modelNameOrPath(), TrainingRecipe.format(config.model()))) {
+            backend, config.model().modelNameOrPath(), TrainingRecipe.format(config))) {
       SortedMap<String, LoraModule> updates =
           adapter == null ? new TreeMap<>() : model.readAdapter(adapter);
       List<int[]> prompts =

@@ -98,7 +98,7 @@ final class PackedCheckpointCase {
     long batchBytes =
         CausalLm.memoryNeed(
                 backend, checkpoint.config(), weights, Training.frozen(), limits, Options.plain())
-            .inputBytes();
+            .batchBytes();
     try (CausalLm model =
             CausalLm.create(
                 backend, checkpoint.config(), weights, Training.frozen(), limits, Options.plain());

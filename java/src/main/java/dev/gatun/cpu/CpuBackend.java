@@ -7,10 +7,12 @@ import dev.gatun.cpu.simd.SimdSupport;
 import dev.gatun.op.AttentionOps;
 import dev.gatun.op.Backend;
 import dev.gatun.op.EmbeddingOps;
+import dev.gatun.op.Fence;
 import dev.gatun.op.LossOps;
 import dev.gatun.op.MatmulOps;
 import dev.gatun.op.MlpOps;
 import dev.gatun.op.NormOps;
+import dev.gatun.op.OffloadBuffer;
 import dev.gatun.op.OptimizerOps;
 import dev.gatun.op.QuantOps;
 import dev.gatun.op.RopeOps;
@@ -113,6 +115,31 @@ public final class CpuBackend implements Backend {
   public void upload(Tensor destination, MemorySegment source) {
     requireContiguous(destination);
     MemorySegment.copy(source, 0, destination.segment(), 0, destination.byteSize());
+  }
+
+  @Override
+  public Fence fence() {
+    return new Fence() {
+      @Override
+      public void mark() {
+        // Ops are done when they return.
+      }
+
+      @Override
+      public void close() {
+        // Nothing is held.
+      }
+    };
+  }
+
+  @Override
+  public void uploadAfter(Fence fence, Tensor destination, MemorySegment source) {
+    upload(destination, source);
+  }
+
+  @Override
+  public OffloadBuffer offload(String name, int slots, long slotBytes) {
+    return new CpuOffloadBuffer(slots, slotBytes);
   }
 
   @Override

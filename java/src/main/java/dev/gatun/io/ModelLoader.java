@@ -31,10 +31,18 @@ public final class ModelLoader {
   private sealed interface LinearPlan {
     long arenaBytes();
 
+    /// What is needed besides while it is loaded.
+    long scratchBytes();
+
     record Stored(TensorPlan tensor) implements LinearPlan {
       @Override
       public long arenaBytes() {
         return tensor.arenaBytes();
+      }
+
+      @Override
+      public long scratchBytes() {
+        return tensor.scratchBytes();
       }
     }
 
@@ -44,12 +52,23 @@ public final class ModelLoader {
       public long arenaBytes() {
         return layout.arenaBytes();
       }
+
+      @Override
+      public long scratchBytes() {
+        long blocks = Weight.Nf4.blockCount(layout.out() * layout.in(), layout.blockSize());
+        return source.arenaBytes() + TensorArena.sizeOf(DType.F32, blocks);
+      }
     }
 
     record Packed(PackedWeight weight) implements LinearPlan {
       @Override
       public long arenaBytes() {
         return weight.arenaBytes();
+      }
+
+      @Override
+      public long scratchBytes() {
+        return 0;
       }
     }
   }
@@ -67,7 +86,7 @@ public final class ModelLoader {
           tensors.put(
               name,
               name.equals(ParameterLayout.EMBEDDING)
-                  ? TensorPlan.asStored(stored, backend)
+                  ? operand(stored, format)
                   : TensorPlan.computable(stored, backend));
         });
     layout.linears().forEach((path, shape) -> linears.put(path, plan(path, shape, format, used)));
@@ -94,9 +113,9 @@ public final class ModelLoader {
 
   private ModelWeights load(TensorArena arena) {
     Map<String, Tensor> placedTensors = new LinkedHashMap<>();
-    tensors.forEach((name, plan) -> placedTensors.put(name, plan.place(backend, arena)));
     Map<String, Weight> placedLinears = new LinkedHashMap<>();
-    try (TensorArena scratch = backend.arena("quantisation scratch", scratchBytes())) {
+    try (TensorArena scratch = backend.arena("loading scratch", scratchBytes())) {
+      tensors.forEach((name, plan) -> placedTensors.put(name, plan.place(backend, arena, scratch)));
       linears.forEach((path, plan) -> placedLinears.put(path, place(plan, arena, scratch)));
       backend.synchronize();
     }
@@ -105,14 +124,15 @@ public final class ModelLoader {
 
   private Weight place(LinearPlan plan, TensorArena arena, TensorArena scratch) {
     return switch (plan) {
-      case LinearPlan.Stored(TensorPlan tensor) -> new Weight.Dense(tensor.place(backend, arena));
+      case LinearPlan.Stored(TensorPlan tensor) ->
+          new Weight.Dense(tensor.place(backend, arena, scratch));
       case LinearPlan.Packed(PackedWeight weight) -> weight.place(backend, arena);
       case LinearPlan.Quantized(TensorPlan source, Nf4Layout layout) -> {
         long mark = scratch.mark();
         Weight weight =
             backend
                 .quant()
-                .quantize(layout.allocate(arena), source.place(backend, scratch), scratch);
+                .quantize(layout.allocate(arena), source.place(backend, scratch, scratch), scratch);
         scratch.release(mark);
         yield weight;
       }
@@ -121,13 +141,23 @@ public final class ModelLoader {
 
   private long scratchBytes() {
     long most = 0;
+    for (TensorPlan plan : tensors.values()) {
+      most = Math.max(most, plan.scratchBytes());
+    }
     for (LinearPlan plan : linears.values()) {
-      if (plan instanceof LinearPlan.Quantized(TensorPlan source, Nf4Layout layout)) {
-        long blocks = Weight.Nf4.blockCount(layout.out() * layout.in(), layout.blockSize());
-        most = Math.max(most, source.arenaBytes() + TensorArena.sizeOf(DType.F32, blocks));
-      }
+      most = Math.max(most, plan.scratchBytes());
     }
     return most + TensorArena.ALIGNMENT;
+  }
+
+  private TensorPlan operand(Tensor stored, WeightFormat format) {
+    return TensorPlan.rounded(stored, denseType(stored.dtype(), format, backend), backend);
+  }
+
+  /// Type that a matrix of type `stored` has once loaded, if it is not quantised.
+  public static DType denseType(DType stored, WeightFormat format, Backend backend) {
+    DType type = backend.activationType();
+    return format instanceof WeightFormat.AsStored || type == DType.F32 ? stored : type;
   }
 
   private LinearPlan plan(String path, Shape shape, WeightFormat format, Set<String> used) {
@@ -139,14 +169,14 @@ public final class ModelLoader {
     }
     Tensor stored = required(name, shape);
     used.add(name);
-    TensorPlan asStored = TensorPlan.asStored(stored, backend);
     return switch (format) {
       case WeightFormat.Nf4(int blockSize, boolean doubleQuant)
           when !path.equals(ParameterLayout.HEAD) ->
           new LinearPlan.Quantized(
-              asStored,
+              TensorPlan.asStored(stored, backend),
               new Nf4Layout(shape.dim(0), shape.dim(1), blockSize, doubleQuant, stored.dtype()));
-      case WeightFormat.Nf4 _, WeightFormat.AsStored _ -> new LinearPlan.Stored(asStored);
+      case WeightFormat.Nf4 _, WeightFormat.Operand _, WeightFormat.AsStored _ ->
+          new LinearPlan.Stored(operand(stored, format));
     };
   }
 

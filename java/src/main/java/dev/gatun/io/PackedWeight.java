@@ -71,15 +71,16 @@ public record PackedWeight(
 
   /// The weight as an operand of `backend`.
   public Weight.Nf4 place(Backend backend, TensorArena arena) {
-    Tensor nibbles = packed.place(backend, arena);
-    Tensor scales = absmax.place(backend, arena);
+    // Nothing here is rounded, so no scratch is taken.
+    Tensor nibbles = packed.place(backend, arena, arena);
+    Tensor scales = absmax.place(backend, arena, arena);
     Absmax all =
         nested == null
             ? new Absmax.Plain(scales)
             : new Absmax.Nested(
                 scales,
-                nested.absmax().place(backend, arena),
-                nested.map().place(backend, arena),
+                nested.absmax().place(backend, arena, arena),
+                nested.map().place(backend, arena, arena),
                 nested.offset(),
                 nested.blockSize());
     return new Weight.Nf4(nibbles, all, shape.dim(0), shape.dim(1), blockSize, sourceType);

@@ -82,12 +82,12 @@ final class Assembly {
     }
   }
 
-  DecoderStack stack(CheckpointPolicy policy) {
+  DecoderStack stack(CheckpointPolicy policy, DecoderStack.Host host) {
     List<DecoderLayer> layers = new ArrayList<>();
     for (int i = 0; i < config.layerCount(); i++) {
       layers.add(new DecoderLayer(attention(i), mlp(i)));
     }
-    return new DecoderStack(layers, policy, training instanceof Training.Full);
+    return new DecoderStack(layers, policy, training instanceof Training.Full, host);
   }
 
   private Attention attention(int index) {

@@ -4,6 +4,7 @@ import dev.gatun.InputException;
 import dev.gatun.model.ModelConfig;
 import dev.gatun.model.ModelWeights;
 import dev.gatun.op.Backend;
+import dev.gatun.op.Fence;
 import dev.gatun.op.PlanningBackend;
 import dev.gatun.op.TensorArena;
 import dev.gatun.quant.Weight;
@@ -32,7 +33,13 @@ public final class CausalLm implements AutoCloseable {
   private final Head head;
 
   /// The model's own memory.
-  private record Arenas(TensorArena parameters, TensorArena tables, TensorArena activations) {}
+  private record Arenas(TensorArena parameters, TensorArena tables, TensorArena activations) {
+    void close() {
+      activations.close();
+      tables.close();
+      parameters.close();
+    }
+  }
 
   private CausalLm(Backend backend, Description description, ModelWeights weights, Arenas arenas) {
     this.backend = backend;
@@ -51,8 +58,13 @@ public final class CausalLm implements AutoCloseable {
             backend, config.rope(), description.limits().longestSequence(), arenas.tables());
     Assembly assembly = new Assembly(config, weights, training, parameters, dropoutState);
     embedding = assembly.embedding(description.options());
-    stack = assembly.stack(description.options().checkpointing());
     head = assembly.head(description.options());
+    // Last, because it holds memory of its own.
+    int tokens = training instanceof Training.Frozen ? 0 : description.limits().tokens();
+    long inputBytes = (long) tokens * config.hidden() * backend.activationType().bytes();
+    stack =
+        assembly.stack(
+            description.options().checkpointing(), new DecoderStack.Host(backend, inputBytes));
   }
 
   /// What a model is, without its weights.
@@ -83,8 +95,7 @@ public final class CausalLm implements AutoCloseable {
               open(opened, backend.arena("tables", need.tableBytes())),
               open(opened, backend.arena("activations", need.activationBytes())));
       CausalLm model = new CausalLm(backend, description, weights, arenas);
-      model.initialize(weights, training);
-      return model;
+      return model.initialized(weights, training);
     } catch (RuntimeException e) {
       opened.forEach(TensorArena::close);
       throw e;
@@ -94,6 +105,16 @@ public final class CausalLm implements AutoCloseable {
   private static TensorArena open(List<TensorArena> opened, TensorArena arena) {
     opened.add(arena);
     return arena;
+  }
+
+  private CausalLm initialized(ModelWeights weights, Training training) {
+    try {
+      initialize(weights, training);
+      return this;
+    } catch (RuntimeException e) {
+      stack.close();
+      throw e;
+    }
   }
 
   private void initialize(ModelWeights weights, Training training) {
@@ -152,11 +173,16 @@ public final class CausalLm implements AutoCloseable {
     Description description = new Description(config, training, limits, options);
     CausalLm model = new CausalLm(planning, description, weights, arenas);
     TensorArena inputs = planning.arena("inputs", 0);
+    TensorArena outputs = planning.arena("outputs", 0);
     if (limits.tokens() > 0) {
-      DeviceBatch batch = model.upload(inputs, LargestPass.batch(limits));
+      DeviceBatch batch =
+          model
+              .upload(new Uploads(planning, inputs, null), LargestPass.batch(limits))
+              .withOutputs(outputs);
       model.evaluate(batch);
       if (model.parameters.isTrainable()) {
-        model.forwardBackward(batch, inputs.allocate(DType.F32, Shape.of(1)));
+        Tensor upstream = planning.arena("upstream", 0).allocate(DType.F32, Shape.of(1));
+        model.forwardBackward(batch, upstream);
       }
     }
     if (limits.decodeTokens() > 0) {
@@ -166,7 +192,9 @@ public final class CausalLm implements AutoCloseable {
         arenas.parameters().peakBytes(),
         arenas.activations().peakBytes(),
         arenas.tables().peakBytes(),
+        model.stack.offloadBytes(),
         inputs.peakBytes(),
+        outputs.peakBytes(),
         model.parameters.count(),
         model.parameters.masters().count(),
         model.parameters.all());
@@ -190,14 +218,27 @@ public final class CausalLm implements AutoCloseable {
 
   /// Uploads a batch.
   ///
-  /// @param arena the caller's, see [MemoryNeed#inputBytes]; the batch lives as long as its place
-  ///   there
+  /// @param arena the caller's, with room for inputs and outputs, see [MemoryNeed]; the batch lives
+  ///   as long as its place there
   /// @throws InputException if an id lies outside the vocabulary
   public DeviceBatch upload(TensorArena arena, BatchInput input) {
+    return upload(new Uploads(backend, arena, null), input).withOutputs(arena);
+  }
+
+  /// Uploads a batch beside the work issued since `fence` was marked. It has no outputs yet, see
+  /// [DeviceBatch#withOutputs].
+  ///
+  /// @param arena the caller's; work issued since the fence must not use this part of it
+  /// @throws InputException if an id lies outside the vocabulary
+  public DeviceBatch uploadAfter(Fence fence, TensorArena arena, BatchInput input) {
+    return upload(new Uploads(backend, arena, fence), input);
+  }
+
+  private DeviceBatch upload(Uploads uploads, BatchInput input) {
     requireIds(input.inputIds());
     requireIds(input.targetLabels());
-    return DeviceBatch.upload(backend, tables, arena, input)
-        .planned(backend, arena, config, parameters.isTrainable());
+    return DeviceBatch.upload(uploads, tables, input)
+        .planned(backend, uploads.arena(), config, parameters.isTrainable());
   }
 
   private void requireIds(int[] ids) {
@@ -262,13 +303,14 @@ public final class CausalLm implements AutoCloseable {
     long start = arena.mark();
     int rows = step.segments().size();
     Tensor logits = arena.allocate(DType.F32, Shape.of(rows, config.vocabulary()));
-    Tokens tokens = step.upload(backend, tables, arena).planned(backend, arena, config, false);
+    Uploads uploads = new Uploads(backend, arena, null);
+    Tokens tokens = step.upload(uploads, tables).planned(backend, arena, config, false);
     Pass pass = pass(tokens, false, step, Probe.NONE);
     Tensor x = pass.activation(tokens.count(), config.hidden());
     embedding.forward(x, pass);
     stack.infer(x, pass);
     Tensor last = pass.activation(rows, config.hidden());
-    Tensor lastRows = DeviceBatch.ints(backend, arena, step.lastRows());
+    Tensor lastRows = uploads.ints(step.lastRows());
     backend.embedding().gather(last, x, lastRows, 1);
     head.norm().forward(last, null, last, pass);
     head.logits(logits, last, pass);
@@ -334,8 +376,7 @@ public final class CausalLm implements AutoCloseable {
 
   @Override
   public void close() {
-    arenas.activations().close();
-    arenas.tables().close();
-    arenas.parameters().close();
+    stack.close();
+    arenas.close();
   }
 }

@@ -9,55 +9,54 @@ import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /// A batch in the backend's memory, with room for the figures of its trained rows. It lives in the
-/// arena it was uploaded to.
+/// arenas it was put in.
 public final class DeviceBatch {
   private final Tokens tokens;
   private final LossOps.Targets targets;
-  private final LossOps.Outputs outputs;
+  private final @Nullable Tensor figures;
 
-  private DeviceBatch(Tokens tokens, LossOps.Targets targets, LossOps.Outputs outputs) {
+  private DeviceBatch(Tokens tokens, LossOps.Targets targets, @Nullable Tensor figures) {
     this.tokens = tokens;
     this.targets = targets;
-    this.outputs = outputs;
+    this.figures = figures;
   }
 
-  static DeviceBatch upload(
-      Backend backend, RopeTables tables, TensorArena arena, BatchInput input) {
-    int trained = input.targetRows().length;
+  /// Uploads what passes read. The batch has no outputs yet.
+  static DeviceBatch upload(Uploads uploads, RopeTables tables, BatchInput input) {
     LossOps.Targets targets =
-        new LossOps.Targets(
-            ints(backend, arena, input.targetRows()), ints(backend, arena, input.targetLabels()));
-    LossOps.Outputs outputs =
-        new LossOps.Outputs(
-            arena.allocate(DType.F32, Shape.of(trained)),
-            arena.allocate(DType.I32, Shape.of(trained)),
-            arena.allocate(DType.F32, Shape.of(trained)));
-    return new DeviceBatch(tokens(backend, tables, arena, input), targets, outputs);
+        new LossOps.Targets(uploads.ints(input.targetRows()), uploads.ints(input.targetLabels()));
+    return new DeviceBatch(tokens(uploads, tables, input), targets, null);
   }
 
   /// This batch with the attention of all layers planned, in `arena`.
   ///
   /// @param training whether [CausalLm#forwardBackward] may run on it
   DeviceBatch planned(Backend backend, TensorArena arena, ModelConfig config, boolean training) {
-    return new DeviceBatch(tokens.planned(backend, arena, config, training), targets, outputs);
+    return new DeviceBatch(tokens.planned(backend, arena, config, training), targets, figures);
   }
 
-  private static Tokens tokens(
-      Backend backend, RopeTables tables, TensorArena arena, BatchInput input) {
+  /// The same batch with its outputs in `arena`.
+  public DeviceBatch withOutputs(TensorArena arena) {
+    return new DeviceBatch(
+        tokens, targets, arena.allocate(DType.F32, Shape.of(3, targets.count())));
+  }
+
+  private static Tokens tokens(Uploads uploads, RopeTables tables, BatchInput input) {
     int[] lengths = input.sequenceLengths();
     int[] starts = new int[lengths.length + 1];
     for (int i = 0; i < lengths.length; i++) {
       starts[i + 1] = starts[i] + lengths[i];
     }
     int longest = Arrays.stream(lengths).max().orElse(0);
-    Tensor queryStart = ints(backend, arena, starts);
+    Tensor queryStart = uploads.ints(starts);
     Sequences sequences =
         new Sequences(
             queryStart,
             queryStart.rows(0, lengths.length),
-            ints(backend, arena, lengths),
+            uploads.ints(lengths),
             lengths.length,
             longest,
             longest);
@@ -66,29 +65,28 @@ public final class DeviceBatch {
       int end = Arrays.stream(input.positionIds(), starts[s], starts[s + 1]).max().orElse(-1) + 1;
       Arrays.fill(extents, starts[s], starts[s + 1], end);
     }
-    return place(backend, tables, arena, input.inputIds(), input.positionIds(), extents, sequences);
+    return place(uploads, tables, input.inputIds(), input.positionIds(), extents, sequences);
   }
 
   /// Uploads ids and finds each token's row in the rotary tables.
   ///
   /// @param extents for every token the length its sequence has reached
   static Tokens place(
-      Backend backend,
+      Uploads uploads,
       RopeTables tables,
-      TensorArena arena,
       int[] ids,
       int[] positions,
       int[] extents,
       Sequences sequences) {
     int longest = Arrays.stream(extents).max().orElse(0);
-    Tensor idTensor = ints(backend, arena, ids);
+    Tensor idTensor = uploads.ints(ids);
     if (!tables.needsOwnRows(longest)) {
       if (longest > tables.positions()) {
         throw new IllegalArgumentException(
             "a sequence reaches position %d, the model was built for %d"
                 .formatted(longest, tables.positions()));
       }
-      Tensor rows = ints(backend, arena, positions);
+      Tensor rows = uploads.ints(positions);
       return new Tokens(ids.length, idTensor, rows, tables.cos(), tables.sin(), sequences);
     }
     RopeTables.Rows rows = new RopeTables.Rows(tables.rope(), ids.length);
@@ -101,18 +99,9 @@ public final class DeviceBatch {
       rows.put(t, positions[t], inverse);
       order[t] = t;
     }
-    Tensor cos = arena.allocate(DType.F32, Shape.of(ids.length, tables.cos().cols()));
-    Tensor sin = arena.allocate(DType.F32, cos.shape());
-    rows.upload(backend, cos, sin);
-    return new Tokens(ids.length, idTensor, ints(backend, arena, order), cos, sin, sequences);
-  }
-
-  static Tensor ints(Backend backend, TensorArena arena, int[] values) {
-    Tensor tensor = arena.allocate(DType.I32, Shape.of(values.length));
-    if (values.length > 0) {
-      backend.upload(tensor, Tensor.ofInts(tensor.shape(), values));
-    }
-    return tensor;
+    Tensor cos = rows.cos(uploads);
+    Tensor sin = rows.sin(uploads);
+    return new Tokens(ids.length, idTensor, uploads.ints(order), cos, sin, sequences);
   }
 
   /// Number of tokens, `T`.
@@ -135,6 +124,29 @@ public final class DeviceBatch {
 
   /// Where the last pass over this batch left loss, correctness and entropy of each trained row.
   public LossOps.Outputs outputs() {
-    return outputs;
+    Tensor block = figures();
+    return new LossOps.Outputs(row(block, 0, DType.F32), correct(block), row(block, 2, DType.F32));
+  }
+
+  /// The outputs as one tensor of 4-byte elements `[3, n]`, to be downloaded at once: losses, then
+  /// what [#correct] reads, then entropies.
+  ///
+  /// @throws IllegalStateException if the batch has no outputs
+  public Tensor figures() {
+    if (figures == null) {
+      throw new IllegalStateException("the batch has no outputs");
+    }
+    return figures;
+  }
+
+  /// The second row of [#figures], or of a copy, I32 `[n]`.
+  public static Tensor correct(Tensor figures) {
+    return row(figures, 1, DType.I32);
+  }
+
+  private static Tensor row(Tensor block, int index, DType type) {
+    long n = block.cols();
+    long offset = block.byteOffset() + index * n * type.bytes();
+    return Tensor.of(block.storage(), offset, type, Shape.of(n));
   }
 }

@@ -142,7 +142,7 @@ public final class KvCache implements AutoCloseable {
     }
 
     /// Uploads what the layers need to know about the new tokens.
-    Tokens upload(Backend backend, RopeTables tables, TensorArena target) {
+    Tokens upload(Uploads uploads, RopeTables tables) {
       int[] ids = new int[tokens];
       int[] positions = new int[tokens];
       int[] extents = new int[tokens];
@@ -153,11 +153,10 @@ public final class KvCache implements AutoCloseable {
           extents[segment.row() + i] = segment.seen() + segment.count();
         }
       }
-      Sequences sequences = sequences(backend, target);
-      return DeviceBatch.place(backend, tables, target, ids, positions, extents, sequences);
+      return DeviceBatch.place(uploads, tables, ids, positions, extents, sequences(uploads));
     }
 
-    private Sequences sequences(Backend backend, TensorArena target) {
+    private Sequences sequences(Uploads uploads) {
       int[] queryStart = new int[segments.size() + 1];
       int[] keyStart = new int[segments.size()];
       int[] keyLength = new int[segments.size()];
@@ -170,9 +169,9 @@ public final class KvCache implements AutoCloseable {
         longestQuery = Math.max(longestQuery, segment.count());
       }
       return new Sequences(
-          DeviceBatch.ints(backend, target, queryStart),
-          DeviceBatch.ints(backend, target, keyStart),
-          DeviceBatch.ints(backend, target, keyLength),
+          uploads.ints(queryStart),
+          uploads.ints(keyStart),
+          uploads.ints(keyLength),
           segments.size(),
           longestQuery,
           Arrays.stream(keyLength).max().orElse(0));

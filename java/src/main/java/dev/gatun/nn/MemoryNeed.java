@@ -8,8 +8,10 @@ import java.util.List;
 /// @param parameterBytes masters, gradients and compute copies of trainable parameters
 /// @param activationBytes the largest of training, evaluation and decoding, scratch included
 /// @param tableBytes rotary tables and the dropout state
-/// @param inputBytes one uploaded batch and its outputs; the caller's arena, twice if the next
-///   batch uploads while one trains
+/// @param offloadBytes host memory for the inputs of layers, see [CheckpointPolicy#OFFLOAD]
+/// @param inputBytes one uploaded batch; the caller's arena, twice if the next batch uploads while
+///   one trains
+/// @param outputBytes the outputs of one batch; the caller's arena
 /// @param parameterCount elements of all parameters the model holds itself
 /// @param flatParameterCount the same with the gaps between them
 /// @param parameters all parameters the model holds itself, without memory: what optimiser state is
@@ -18,7 +20,9 @@ public record MemoryNeed(
     long parameterBytes,
     long activationBytes,
     long tableBytes,
+    long offloadBytes,
     long inputBytes,
+    long outputBytes,
     long parameterCount,
     long flatParameterCount,
     List<Parameter> parameters) {
@@ -26,7 +30,12 @@ public record MemoryNeed(
     parameters = List.copyOf(parameters);
   }
 
-  /// What the model itself reserves: everything but the inputs.
+  /// One batch with its outputs.
+  public long batchBytes() {
+    return inputBytes + outputBytes;
+  }
+
+  /// What the model itself reserves of the backend's memory.
   public long modelBytes() {
     return parameterBytes + activationBytes + tableBytes;
   }

@@ -3,7 +3,6 @@ package dev.gatun.nn;
 import dev.gatun.model.Rope;
 import dev.gatun.op.Backend;
 import dev.gatun.op.TensorArena;
-import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 
@@ -27,15 +26,13 @@ final class RopeTables {
 
   /// Tables for positions `0 … positions-1` in `arena`.
   static RopeTables create(Backend backend, Rope rope, int positions, TensorArena arena) {
-    Tensor cos = arena.allocate(DType.F32, Shape.of(positions, rope.rotarySize() / 2));
-    Tensor sin = arena.allocate(DType.F32, cos.shape());
     Rows rows = new Rows(rope, positions);
     float[] inverse = RopeFrequencies.inverse(rope, 0);
     for (int p = 0; p < positions; p++) {
       rows.put(p, p, inverse);
     }
-    rows.upload(backend, cos, sin);
-    return new RopeTables(rope, positions, cos, sin);
+    Uploads uploads = new Uploads(backend, arena, null);
+    return new RopeTables(rope, positions, rows.cos(uploads), rows.sin(uploads));
   }
 
   Tensor cos() {
@@ -82,9 +79,12 @@ final class RopeTables {
       }
     }
 
-    void upload(Backend backend, Tensor cosTable, Tensor sinTable) {
-      backend.upload(cosTable, Tensor.ofFloats(cosTable.shape(), cos));
-      backend.upload(sinTable, Tensor.ofFloats(sinTable.shape(), sin));
+    Tensor cos(Uploads uploads) {
+      return uploads.floats(Shape.of(cos.length / half, half), cos);
+    }
+
+    Tensor sin(Uploads uploads) {
+      return uploads.floats(Shape.of(sin.length / half, half), sin);
     }
   }
 }

@@ -45,6 +45,22 @@ public interface Backend extends AutoCloseable {
   /// call returns.
   void upload(Tensor destination, MemorySegment source);
 
+  /// A point in this backend's work; the caller closes it.
+  Fence fence();
+
+  /// Copies host memory into a contiguous tensor beside the work issued since `fence` was marked:
+  /// that work must not use the tensor, what was issued before may. Work issued later waits for the
+  /// copy. The source may be reused when the call returns.
+  void uploadAfter(Fence fence, Tensor destination, MemorySegment source);
+
+  /// Reserves host memory that tensors are copied to and back; the caller closes it.
+  OffloadBuffer offload(String name, int slots, long slotBytes);
+
+  /// Bytes that [#offload] can reserve in all; `Long.MAX_VALUE` if that is not known.
+  default long offloadMemoryBytes() {
+    return Long.MAX_VALUE;
+  }
+
   /// Copies a contiguous tensor into host memory; waits for the work that produces it.
   void download(MemorySegment destination, Tensor source);
 

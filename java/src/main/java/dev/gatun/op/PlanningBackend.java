@@ -54,6 +54,31 @@ public final class PlanningBackend implements Backend {
     // Nothing has content.
   }
 
+  @Override
+  public Fence fence() {
+    return new Fence() {
+      @Override
+      public void mark() {
+        // Nothing is issued.
+      }
+
+      @Override
+      public void close() {
+        // Nothing is held.
+      }
+    };
+  }
+
+  @Override
+  public void uploadAfter(Fence fence, Tensor destination, MemorySegment source) {
+    // Nothing has content.
+  }
+
+  @Override
+  public OffloadBuffer offload(String name, int slots, long slotBytes) {
+    return new PlannedOffload(slots, slotBytes);
+  }
+
   /// Leaves the destination as it is.
   @Override
   public void download(MemorySegment destination, Tensor source) {
@@ -120,6 +145,33 @@ public final class PlanningBackend implements Backend {
   @Override
   public void close() {
     // The real backend belongs to the caller.
+  }
+
+  private record PlannedOffload(int slots, long slotBytes) implements OffloadBuffer {
+    @Override
+    public void store(int slot, Tensor source) {
+      OffloadBuffer.offset(source, slot, slots, slotBytes);
+    }
+
+    @Override
+    public void prefetch(int slot, Tensor destination) {
+      OffloadBuffer.offset(destination, slot, slots, slotBytes);
+    }
+
+    @Override
+    public void await(int slot) {
+      // Nothing is copied.
+    }
+
+    @Override
+    public long byteSize() {
+      return Math.multiplyExact(slots, slotBytes);
+    }
+
+    @Override
+    public void close() {
+      // Nothing is held.
+    }
   }
 
   private final class Matmul implements MatmulOps {

@@ -2,6 +2,7 @@ package dev.gatun.train;
 
 import dev.gatun.nn.DeviceBatch;
 import dev.gatun.op.Backend;
+import dev.gatun.tensor.Tensor;
 
 /// What a batch's outputs sum up to.
 ///
@@ -16,21 +17,18 @@ record BatchFigures(long targets, double lossSum, long correct, double entropySu
     if (targets == 0) {
       return new BatchFigures(0, 0, 0, 0);
     }
+    Tensor figures = backend.download(batch.figures());
     double loss = 0;
-    for (float value : backend.download(batch.outputs().tokenLoss()).toFloats()) {
+    for (float value : figures.rows(0, 1).toFloats()) {
       loss += value;
     }
     long correct = 0;
-    if (batch.outputs().correct() != null) {
-      for (int value : backend.download(batch.outputs().correct()).toInts()) {
-        correct += value;
-      }
+    for (int value : DeviceBatch.correct(figures).toInts()) {
+      correct += value;
     }
     double entropy = 0;
-    if (batch.outputs().entropy() != null) {
-      for (float value : backend.download(batch.outputs().entropy()).toFloats()) {
-        entropy += value;
-      }
+    for (float value : figures.rows(2, 1).toFloats()) {
+      entropy += value;
     }
     return new BatchFigures(targets, loss, correct, entropy);
   }

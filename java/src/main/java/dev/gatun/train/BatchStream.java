@@ -42,6 +42,15 @@ final class BatchStream implements AutoCloseable {
     return batches;
   }
 
+  /// The first micro-batch of the update after the one that [#next] gave, if it is collated
+  /// already.
+  @Nullable PackedBatch ready() {
+    Future<Batches> coming = next;
+    return coming != null && coming.state() == Future.State.SUCCESS
+        ? coming.resultNow().microBatches().getFirst()
+        : null;
+  }
+
   private @Nullable Future<Batches> submit() {
     if (step == order.updates()) {
       return null;

@@ -205,6 +205,11 @@ final class ConfigKeys {
         ConfigType.bool(),
         SftConfigBuilder::gradientCheckpointing,
         c -> c.loop().gradientCheckpointing());
+    key(
+        "activation_offloading",
+        ConfigType.bool(),
+        SftConfigBuilder::activationOffloading,
+        c -> c.loop().activationOffloading());
     key("seed", ConfigType.seed(), SftConfigBuilder::seed, c -> c.loop().seed());
     nullable("data_seed", ConfigType.seed(), SftConfigBuilder::dataSeed, c -> c.loop().dataSeed());
     key(

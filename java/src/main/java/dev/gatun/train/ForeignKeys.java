@@ -123,7 +123,6 @@ final class ForeignKeys {
             "use_dora",
             "lora_bias",
             "fan_in_fan_out",
-            "activation_offloading",
             "torch_compile",
             "use_qalora",
             "ignore_data_skip")) {

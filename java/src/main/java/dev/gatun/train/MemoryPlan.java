@@ -9,10 +9,21 @@ import java.util.Locale;
 ///
 /// @param lines what for, and how much
 /// @param budgetBytes what may be reserved in all; `Long.MAX_VALUE` if that is not known
-public record MemoryPlan(List<Line> lines, long budgetBytes) {
+/// @param host host memory that a device offloads to
+public record MemoryPlan(List<Line> lines, long budgetBytes, Host host) {
   public MemoryPlan {
     lines = List.copyOf(lines);
   }
+
+  /// A plan without offloading.
+  public MemoryPlan(List<Line> lines, long budgetBytes) {
+    this(lines, budgetBytes, new Host(0, Long.MAX_VALUE));
+  }
+
+  /// Pinned host memory.
+  ///
+  /// @param budgetBytes what may be pinned in all; `Long.MAX_VALUE` if that is not known
+  public record Host(long bytes, long budgetBytes) {}
 
   /// One arena.
   ///
@@ -40,6 +51,12 @@ public record MemoryPlan(List<Line> lines, long budgetBytes) {
                   remedy(largest.arena()),
                   System.lineSeparator() + table()));
     }
+    if (host.bytes() > host.budgetBytes()) {
+      throw new FailureException(
+          "activation_offloading needs %s of host memory but only %s can be had; lower per_device_train_batch_size or max_length%s"
+              .formatted(
+                  size(host.bytes()), size(host.budgetBytes()), System.lineSeparator() + table()));
+    }
   }
 
   private static String remedy(String arena) {
@@ -60,9 +77,18 @@ public record MemoryPlan(List<Line> lines, long budgetBytes) {
               Locale.ROOT, "  %-12s %12s  %s%n", line.arena(), size(line.bytes()), line.holds()));
     }
     String limit = budgetBytes == Long.MAX_VALUE ? "" : "of " + size(budgetBytes);
-    return text.append(
-            String.format(Locale.ROOT, "  %-12s %12s  %s%n", "total", size(totalBytes()), limit))
-        .toString();
+    text.append(
+        String.format(Locale.ROOT, "  %-12s %12s  %s%n", "total", size(totalBytes()), limit));
+    if (host.bytes() > 0) {
+      text.append(
+          String.format(
+              Locale.ROOT,
+              "  %-12s %12s  %s%n",
+              "pinned host",
+              size(host.bytes()),
+              "offloaded layer inputs, not on the device"));
+    }
+    return text.toString();
   }
 
   static String size(long bytes) {

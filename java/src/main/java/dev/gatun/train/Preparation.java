@@ -38,8 +38,7 @@ final class Preparation implements AutoCloseable {
       PreparedDataset evaluation =
           evaluationFiles.isEmpty() ? null : prepare(evaluationFiles, tokenizer, true);
       inputs =
-          new TrainingInputs(
-              checkpoint, TrainingRecipe.format(config.model()), training, rows, evaluation);
+          new TrainingInputs(checkpoint, TrainingRecipe.format(config), training, rows, evaluation);
     } catch (RuntimeException e) {
       resources.close();
       throw e;

@@ -20,8 +20,9 @@ import java.util.List;
 ///
 /// @param weightBytes what is copied or converted; weights used where the checkpoint is mapped take
 ///   none
-/// @param batchBytes one micro-batch and its outputs
-record RunMemory(MemoryPlan plan, long weightBytes, long batchBytes) {
+/// @param inputBytes one micro-batch
+/// @param outputBytes the outputs of an update's micro-batches, and the factor of their losses
+record RunMemory(MemoryPlan plan, long weightBytes, long inputBytes, long outputBytes) {
 
   static RunMemory plan(TrainingInputs inputs, Backend backend, SftConfig config) {
     ModelConfig modelConfig = inputs.checkpoint().config();
@@ -31,7 +32,7 @@ record RunMemory(MemoryPlan plan, long weightBytes, long batchBytes) {
         CausalLm.memoryNeed(
             backend,
             modelConfig,
-            planned(modelConfig, inputs.format()),
+            planned(modelConfig, inputs.format(), backend),
             inputs.training(),
             limits,
             TrainingRecipe.options(config.loop()));
@@ -39,7 +40,9 @@ record RunMemory(MemoryPlan plan, long weightBytes, long batchBytes) {
     long optimizerBytes =
         TrainingRecipe.optimizerBytes(config.optimization(), flatCount)
             + GradientNorm.byteSize(backend, flatCount);
-    long batchBytes = need.inputBytes() + TensorArena.sizeOf(DType.F32, 1);
+    long outputBytes =
+        config.loop().gradientAccumulationSteps() * need.outputBytes()
+            + TensorArena.sizeOf(DType.F32, 1);
     List<MemoryPlan.Line> lines = new ArrayList<>();
     lines.add(new MemoryPlan.Line("weights", "base model, copied or quantised", weightBytes));
     lines.add(
@@ -52,14 +55,23 @@ record RunMemory(MemoryPlan plan, long weightBytes, long batchBytes) {
             "%,d tokens a batch".formatted(limits.tokens()),
             need.activationBytes()));
     lines.add(new MemoryPlan.Line("tables", "rotary tables", need.tableBytes()));
-    lines.add(new MemoryPlan.Line("batch", "one micro-batch", batchBytes));
-    MemoryPlan plan = withBackend(lines, backend);
-    return new RunMemory(plan, weightBytes, batchBytes);
+    lines.add(
+        new MemoryPlan.Line(
+            "batch",
+            "two micro-batches and an update's losses",
+            2 * need.inputBytes() + outputBytes));
+    MemoryPlan plan = withBackend(lines, need.offloadBytes(), backend);
+    return new RunMemory(plan, weightBytes, need.inputBytes(), outputBytes);
   }
 
   /// What the backend itself takes counts on both sides, so that the total is what the device
   /// shows.
-  private static MemoryPlan withBackend(List<MemoryPlan.Line> lines, Backend backend) {
+  private static MemoryPlan withBackend(
+      List<MemoryPlan.Line> lines, long offloadBytes, Backend backend) {
+    boolean onHost = backend.usesHostMemory();
+    if (onHost && offloadBytes > 0) {
+      lines.add(new MemoryPlan.Line("offload", "layer inputs", offloadBytes));
+    }
     long reserved = backend.reservedBytes();
     long free = backend.memoryBytes();
     if (reserved > 0) {
@@ -67,19 +79,22 @@ record RunMemory(MemoryPlan plan, long weightBytes, long batchBytes) {
           new MemoryPlan.Line("runtime", "context, code, workspaces, other processes", reserved));
     }
     return new MemoryPlan(
-        lines, free > Long.MAX_VALUE - reserved ? Long.MAX_VALUE : free + reserved);
+        lines,
+        free > Long.MAX_VALUE - reserved ? Long.MAX_VALUE : free + reserved,
+        new MemoryPlan.Host(onHost ? 0 : offloadBytes, backend.offloadMemoryBytes()));
   }
 
   /// The weights by shape and format alone.
-  private static ModelWeights planned(ModelConfig config, WeightFormat format) {
+  private static ModelWeights planned(ModelConfig config, WeightFormat format, Backend backend) {
     ModelConfig.Quantization stored = config.quantization();
+    DType type = ModelLoader.denseType(config.dtype(), format, backend);
     if (stored != null) {
-      return PlannedWeights.nf4(config, config.dtype(), Nf4Codec.BLOCK, stored.nested());
+      return PlannedWeights.nf4(config, type, Nf4Codec.BLOCK, stored.nested());
     }
     return switch (format) {
-      case WeightFormat.AsStored() -> PlannedWeights.dense(config, config.dtype());
+      case WeightFormat.AsStored(), WeightFormat.Operand() -> PlannedWeights.dense(config, type);
       case WeightFormat.Nf4(int blockSize, boolean nested) ->
-          PlannedWeights.nf4(config, config.dtype(), blockSize, nested);
+          PlannedWeights.nf4(config, type, blockSize, nested);
     };
   }
 }

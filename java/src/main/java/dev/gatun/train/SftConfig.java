@@ -108,6 +108,7 @@ public record SftConfig(
 
   /// How long and in what portions.
   ///
+  /// @param activationOffloading whether checkpoints lie in host memory
   /// @param maxSteps updates, or null to go by epochs
   /// @param dataSeed null for `seed`
   /// @param neftuneNoiseAlpha null for no noise
@@ -117,6 +118,7 @@ public record SftConfig(
       double numTrainEpochs,
       @Nullable Integer maxSteps,
       boolean gradientCheckpointing,
+      boolean activationOffloading,
       long seed,
       @Nullable Long dataSeed,
       SamplingStrategy trainSamplingStrategy,

@@ -57,6 +57,7 @@ public final class SftConfigBuilder {
   private double numTrainEpochs = 3;
   private @Nullable Integer maxSteps;
   private boolean gradientCheckpointing = true;
+  private boolean activationOffloading = false;
   private long seed = 42;
   private @Nullable Long dataSeed;
   private SamplingStrategy trainSamplingStrategy = SamplingStrategy.RANDOM;
@@ -259,6 +260,11 @@ public final class SftConfigBuilder {
     return this;
   }
 
+  public SftConfigBuilder activationOffloading(boolean value) {
+    activationOffloading = value;
+    return this;
+  }
+
   public SftConfigBuilder seed(long value) {
     seed = value;
     return this;
@@ -442,6 +448,7 @@ public final class SftConfigBuilder {
                 numTrainEpochs,
                 maxSteps,
                 gradientCheckpointing,
+                activationOffloading,
                 seed,
                 dataSeed,
                 trainSamplingStrategy,

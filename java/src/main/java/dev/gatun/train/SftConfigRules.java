@@ -30,6 +30,10 @@ final class SftConfigRules {
         config.optimization().momentum() == 0 || config.optimization().optim() == OptimizerName.SGD,
         "momentum is for optim sgd; remove it");
     require(
+        config.loop().gradientCheckpointing() || !config.loop().activationOffloading(),
+        "activation_offloading moves what gradient_checkpointing keeps; set gradient_checkpointing"
+            + " to true");
+    require(
         config.evaluation().evalStrategy() == Interval.NO || !data.evalDatasetPath().isEmpty(),
         "eval_strategy asks for evaluations but eval_dataset_path is not set");
     require(

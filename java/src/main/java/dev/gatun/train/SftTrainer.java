@@ -46,7 +46,7 @@ public final class SftTrainer {
         journal.evaluated(session.evaluate());
       }
       for (Batches batches = stream.next(); batches != null && !stopping; batches = stream.next()) {
-        journal.updated(batches.update(), update(session, batches, journal));
+        journal.updated(batches.update(), update(session, batches, stream, journal));
         if (journal.evaluationIsDue()) {
           journal.evaluated(session.evaluate());
         }
@@ -62,9 +62,9 @@ public final class SftTrainer {
   }
 
   private static TrainingSession.UpdateFigures update(
-      TrainingSession session, Batches batches, RunJournal journal) {
+      TrainingSession session, Batches batches, BatchStream stream, RunJournal journal) {
     try {
-      return session.update(batches.update().step(), batches.microBatches());
+      return session.update(batches.update().step(), batches.microBatches(), stream::ready);
     } catch (NonFiniteException e) {
       throw new FailureException(
           "%s; lower learning_rate or look at those rows; %s"

@@ -22,20 +22,27 @@ public final class TrainingRecipe {
 
   private TrainingRecipe() {}
 
-  /// What the linear layers become when they are read.
-  public static WeightFormat format(SftConfig.Model model) {
-    return model.loadIn4bit()
-        ? new WeightFormat.Nf4(Nf4Codec.BLOCK, model.useBnbNestedQuant())
-        : new WeightFormat.AsStored();
+  /// What the weights become when they are read.
+  public static WeightFormat format(SftConfig config) {
+    SftConfig.Model model = config.model();
+    if (model.loadIn4bit()) {
+      return new WeightFormat.Nf4(Nf4Codec.BLOCK, model.useBnbNestedQuant());
+    }
+    // Weights that are trained themselves start from every bit that is stored.
+    return config.lora() == null ? new WeightFormat.AsStored() : new WeightFormat.Operand();
   }
 
   static Options options(SftConfig.Loop loop) {
     Double noise = loop.neftuneNoiseAlpha();
     return new Options(
-        loop.gradientCheckpointing() ? CheckpointPolicy.PER_LAYER : CheckpointPolicy.NONE,
-        LOSS_CHUNK_ROWS,
-        0,
-        noise == null ? 0 : noise.floatValue());
+        checkpointing(loop), LOSS_CHUNK_ROWS, 0, noise == null ? 0 : noise.floatValue());
+  }
+
+  private static CheckpointPolicy checkpointing(SftConfig.Loop loop) {
+    if (!loop.gradientCheckpointing()) {
+      return CheckpointPolicy.NONE;
+    }
+    return loop.activationOffloading() ? CheckpointPolicy.OFFLOAD : CheckpointPolicy.PER_LAYER;
   }
 
   /// @throws InputException for arguments that the schedule does not know

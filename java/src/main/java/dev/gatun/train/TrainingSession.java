@@ -7,12 +7,12 @@ import dev.gatun.data.PreparedDataset;
 import dev.gatun.data.SampleOrder;
 import dev.gatun.io.ModelLoader;
 import dev.gatun.model.ModelWeights;
-import dev.gatun.nn.BatchInput;
 import dev.gatun.nn.CausalLm;
 import dev.gatun.nn.DeviceBatch;
 import dev.gatun.nn.ModuleTree;
 import dev.gatun.nn.Parameter;
 import dev.gatun.op.Backend;
+import dev.gatun.op.Fence;
 import dev.gatun.op.TensorArena;
 import dev.gatun.optim.GradientNorm;
 import dev.gatun.optim.Optimizer;
@@ -23,7 +23,9 @@ import dev.gatun.tensor.Tensor;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Supplier;
 import java.util.function.ToDoubleFunction;
+import org.jspecify.annotations.Nullable;
 
 /// A model in training, one update or one evaluation at a time; [SftTrainer] adds files, events and
 /// the loop. Not thread-safe.
@@ -34,7 +36,8 @@ public final class TrainingSession implements AutoCloseable {
   private final UpdateOrder order;
   private final Resources resources = new Resources();
   private final MemoryPlan memoryPlan;
-  private final TensorArena batchArena;
+  private final TensorArena outputs;
+  private final BatchFeed feed;
   private final CausalLm model;
   private final Optimizer optimizer;
   private final Schedule schedule;
@@ -72,8 +75,11 @@ public final class TrainingSession implements AutoCloseable {
       resources.add(optimizer::close);
       gradientNorm = new GradientNorm(backend, model.parameters());
       resources.add(gradientNorm::close);
-      batchArena = arena("batch", memory.batchBytes());
-      upstream = batchArena.allocate(DType.F32, Shape.of(1));
+      feed =
+          new BatchFeed(
+              model, place("batch 0", memory.inputBytes()), place("batch 1", memory.inputBytes()));
+      outputs = arena("outputs", memory.outputBytes());
+      upstream = outputs.allocate(DType.F32, Shape.of(1));
     } catch (RuntimeException e) {
       resources.close();
       throw e;
@@ -84,6 +90,13 @@ public final class TrainingSession implements AutoCloseable {
     TensorArena arena = backend.arena(name, bytes);
     resources.add(arena::close);
     return arena;
+  }
+
+  private BatchFeed.Place place(String name, long bytes) {
+    TensorArena arena = arena(name, bytes);
+    Fence used = backend.fence();
+    resources.add(used::close);
+    return new BatchFeed.Place(arena, used);
   }
 
   /// Loads the model and reserves everything that training needs.
@@ -146,14 +159,17 @@ public final class TrainingSession implements AutoCloseable {
     for (int[] rows : order.update(step).microBatches()) {
       batches.add(DataCollator.collate(inputs.rows(), rows));
     }
-    return update(step, batches);
+    return update(step, batches, () -> null);
   }
 
   /// Makes one optimiser step: the gradients of all micro-batches, normalised by the number of
-  /// targets in all of them, then the clipped update.
+  /// targets in all of them, then the clipped update. It waits once, when all gradients are under
+  /// way.
   ///
+  /// @param following the first micro-batch of the next update, uploaded meanwhile; or null
   /// @throws NonFiniteException before any parameter changes
-  UpdateFigures update(int step, List<PackedBatch> batches) {
+  UpdateFigures update(
+      int step, List<PackedBatch> batches, Supplier<@Nullable PackedBatch> following) {
     long targets = batches.stream().mapToLong(PackedBatch::targetCount).sum();
     if (targets == 0) {
       throw new InputException(
@@ -162,13 +178,16 @@ public final class TrainingSession implements AutoCloseable {
     }
     backend.upload(upstream, Tensor.ofFloats(Shape.of(1), 1f / targets));
     model.parameters().zeroGradients();
-    List<BatchFigures> figures = new ArrayList<>();
-    long tokens = 0;
-    for (PackedBatch batch : batches) {
-      figures.add(forwardBackward(batch));
-      tokens += batch.tokens();
-    }
+    long mark = outputs.mark();
+    List<DeviceBatch> launched = forwardBackward(batches);
     gradientNorm.measure();
+    PackedBatch next = following.get();
+    if (next != null) {
+      feed.uploadAhead(next);
+    }
+    List<BatchFigures> figures =
+        launched.stream().map(batch -> BatchFigures.read(backend, batch)).toList();
+    outputs.release(mark);
     double norm = gradientNorm.download();
     double loss = figures.stream().mapToDouble(BatchFigures::lossSum).sum() / targets;
     if (!Double.isFinite(loss) || !Double.isFinite(norm)) {
@@ -176,6 +195,7 @@ public final class TrainingSession implements AutoCloseable {
     }
     double factor = schedule.factor(step - 1);
     optimizer.step(factor, gradientNorm.clip(config.optimization().maxGradNorm()));
+    long tokens = batches.stream().mapToLong(PackedBatch::tokens).sum();
     tokensSeen += tokens;
     return new UpdateFigures(
         loss,
@@ -189,14 +209,20 @@ public final class TrainingSession implements AutoCloseable {
         tokensSeen);
   }
 
-  private BatchFigures forwardBackward(PackedBatch batch) {
-    model.seedDropout(config.loop().seed(), microBatches++);
-    long mark = batchArena.mark();
-    DeviceBatch device = model.upload(batchArena, input(batch));
-    model.forwardBackward(device, upstream);
-    BatchFigures figures = BatchFigures.read(backend, device);
-    batchArena.release(mark);
-    return figures;
+  /// Adds up the gradients of all micro-batches, each uploaded while the one before is at work.
+  private List<DeviceBatch> forwardBackward(List<PackedBatch> batches) {
+    List<DeviceBatch> launched = new ArrayList<>();
+    for (int i = 0; i < batches.size(); i++) {
+      DeviceBatch device = feed.take(batches.get(i)).withOutputs(outputs);
+      model.seedDropout(config.loop().seed(), microBatches++);
+      model.forwardBackward(device, upstream);
+      feed.launched();
+      launched.add(device);
+      if (i + 1 < batches.size()) {
+        feed.uploadAhead(batches.get(i + 1));
+      }
+    }
+    return launched;
   }
 
   /// Names the first tensor that went wrong, in the first micro-batch whose loss did.
@@ -206,11 +232,12 @@ public final class TrainingSession implements AutoCloseable {
     while (bad < figures.size() - 1 && Double.isFinite(figures.get(bad).lossSum())) {
       bad++;
     }
-    long mark = batchArena.mark();
-    DeviceBatch device = model.upload(batchArena, input(batches.get(bad)));
+    long mark = outputs.mark();
+    DeviceBatch device = feed.take(batches.get(bad)).withOutputs(outputs);
     String tensor =
         model.firstNonFinite(device).orElse("no tensor of an evaluation pass, so the loss itself");
-    batchArena.release(mark);
+    feed.launched();
+    outputs.release(mark);
     int[] rows = order.update(step).microBatches().get(bad);
     return new NonFiniteException(
         "update %d: loss %s and gradient norm %s are not finite; the first tensor that is not is %s (micro-batch %d, from %s)"
@@ -229,15 +256,22 @@ public final class TrainingSession implements AutoCloseable {
     List<BatchFigures> figures = new ArrayList<>();
     double weighted = 0;
     int batchSize = config.evaluation().perDeviceEvalBatchSize();
-    for (int[] numbers :
-        SampleOrder.microBatches(SampleOrder.sequential(rows.size()), batchSize, false)) {
-      long mark = batchArena.mark();
-      DeviceBatch device = model.upload(batchArena, input(DataCollator.collate(rows, numbers)));
+    List<int[]> order =
+        SampleOrder.microBatches(SampleOrder.sequential(rows.size()), batchSize, false);
+    PackedBatch batch = DataCollator.collate(rows, order.getFirst());
+    for (int i = 0; i < order.size(); i++) {
+      long mark = outputs.mark();
+      DeviceBatch device = feed.take(batch).withOutputs(outputs);
       model.evaluate(device);
-      BatchFigures batch = BatchFigures.read(backend, device);
-      batchArena.release(mark);
-      figures.add(batch);
-      weighted += batch.meanLoss() * numbers.length;
+      feed.launched();
+      if (i + 1 < order.size()) {
+        batch = DataCollator.collate(rows, order.get(i + 1));
+        feed.uploadAhead(batch);
+      }
+      BatchFigures read = BatchFigures.read(backend, device);
+      outputs.release(mark);
+      figures.add(read);
+      weighted += read.meanLoss() * order.get(i).length;
     }
     long targets = figures.stream().mapToLong(BatchFigures::targets).sum();
     return new EvaluationResult(
@@ -248,16 +282,6 @@ public final class TrainingSession implements AutoCloseable {
         targets,
         rows.size(),
         Duration.ofNanos(System.nanoTime() - start));
-  }
-
-  private static BatchInput input(PackedBatch batch) {
-    PackedBatch.Targets targets = batch.targets();
-    return new BatchInput(
-        batch.inputIds(),
-        batch.positionIds(),
-        batch.sequenceLengths(),
-        targets.rows(),
-        targets.labels());
   }
 
   private static double mean(List<BatchFigures> figures, ToDoubleFunction<BatchFigures> figure) {

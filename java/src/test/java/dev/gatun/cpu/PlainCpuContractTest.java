@@ -7,6 +7,7 @@ import dev.gatun.op.LossOpsContract;
 import dev.gatun.op.MatmulOpsContract;
 import dev.gatun.op.MlpOpsContract;
 import dev.gatun.op.NormOpsContract;
+import dev.gatun.op.OffloadContract;
 import dev.gatun.op.OptimizerOpsContract;
 import dev.gatun.op.QuantOpsContract;
 import dev.gatun.op.RopeOpsContract;
@@ -25,6 +26,14 @@ class PlainCpuContractTest {
 
   @Nested
   class Matmul extends MatmulOpsContract {
+    @Override
+    protected Backend backend() {
+      return backend;
+    }
+  }
+
+  @Nested
+  class Offload extends OffloadContract {
     @Override
     protected Backend backend() {
       return backend;

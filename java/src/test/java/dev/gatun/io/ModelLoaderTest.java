@@ -25,11 +25,13 @@ import java.lang.reflect.Proxy;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class ModelLoaderTest {
@@ -89,6 +91,39 @@ class ModelLoaderTest {
         assertSameValues(weights);
       }
     }
+  }
+
+  @ParameterizedTest
+  @EnumSource(
+      value = DType.class,
+      names = {"F32", "F16", "BF16"})
+  void matricesAreRoundedWhereTheBackendMultipliesSixteenBits(DType stored) throws IOException {
+    tiny = new TinyCheckpoint(dir.resolve("stored"), stored);
+    Backend device = withoutHostMemory(cpu, DType.BF16);
+    try (Checkpoint checkpoint = tiny.open()) {
+      for (WeightFormat format :
+          List.of(new WeightFormat.Operand(), new WeightFormat.Nf4(64, true))) {
+        long planned = ModelLoader.plannedBytes(checkpoint, device, format);
+        try (TensorArena arena = device.arena("weights", planned)) {
+          ModelWeights weights = ModelLoader.load(checkpoint, device, arena, format);
+          assertThat(arena.peakBytes()).isEqualTo(planned);
+          assertRounded(weights.tensor("model.embed_tokens.weight"), "model.embed_tokens.weight");
+          assertRounded(dense(weights, "lm_head"), "lm_head.weight");
+          if (format instanceof WeightFormat.Operand) {
+            assertRounded(dense(weights, UP), UP + ".weight");
+          }
+          assertThat(weights.tensor("model.norm.weight").toFloats())
+              .isEqualTo(tiny.tensor("model.norm.weight").toFloats());
+        }
+      }
+    }
+  }
+
+  private void assertRounded(Tensor actual, String name) {
+    Tensor source = tiny.tensor(name);
+    assertThat(actual.dtype()).isEqualTo(DType.BF16);
+    assertThat(actual.toFloats())
+        .isEqualTo(Tensor.ofRounded(DType.BF16, source.shape(), source.toFloats()).toFloats());
   }
 
   @ParameterizedTest
@@ -279,6 +314,11 @@ class ModelLoaderTest {
 
   /// The CPU, posing as a device that cannot read host memory.
   private static Backend withoutHostMemory(Backend backend) {
+    return withoutHostMemory(backend, backend.activationType());
+  }
+
+  /// The same with another activation type.
+  private static Backend withoutHostMemory(Backend backend, DType activationType) {
     return (Backend)
         Proxy.newProxyInstance(
             Backend.class.getClassLoader(),
@@ -286,6 +326,9 @@ class ModelLoaderTest {
             (proxy, method, arguments) -> {
               if (method.getName().equals("usesHostMemory")) {
                 return false;
+              }
+              if (method.getName().equals("activationType")) {
+                return activationType;
               }
               try {
                 return method.invoke(backend, arguments);

@@ -2,13 +2,10 @@ package dev.gatun.io;
 
 import dev.gatun.model.ModelConfig;
 import dev.gatun.model.ParameterLayout;
-import dev.gatun.tensor.Bf16;
 import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.io.IOException;
-import java.lang.foreign.Arena;
-import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -27,7 +24,7 @@ final class TinyCheckpoint {
   final Path directory;
   final Map<String, Tensor> tensors = new LinkedHashMap<>();
 
-  /// @param dtype F32 or BF16
+  /// @param dtype F32, BF16 or F16
   TinyCheckpoint(Path directory, DType dtype) throws IOException {
     this.directory = Files.createDirectories(directory);
     Files.writeString(directory.resolve("config.json"), CONFIG);
@@ -41,16 +38,11 @@ final class TinyCheckpoint {
   }
 
   static Tensor random(Shape shape, DType dtype, Random random) {
-    Tensor tensor = Tensor.allocate(Arena.ofAuto(), dtype, shape);
-    for (int i = 0; i < shape.count(); i++) {
-      float value = (float) random.nextGaussian();
-      if (dtype == DType.BF16) {
-        tensor.segment().setAtIndex(ValueLayout.JAVA_SHORT, i, Bf16.of(value));
-      } else {
-        tensor.segment().setAtIndex(ValueLayout.JAVA_FLOAT, i, value);
-      }
+    float[] values = new float[Math.toIntExact(shape.count())];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = (float) random.nextGaussian();
     }
-    return tensor;
+    return Tensor.ofRounded(dtype, shape, values);
   }
 
   Tensor tensor(String name) {

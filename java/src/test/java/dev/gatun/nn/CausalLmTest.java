@@ -14,6 +14,7 @@ import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
@@ -26,13 +27,16 @@ class CausalLmTest {
   void checkpointingGivesTheSameBits() {
     for (ModelConfig config : List.of(TinyModel.llama(), TinyModel.everything())) {
       Map<String, Tensor> kept = gradients(config, CheckpointPolicy.NONE);
-      Map<String, Tensor> again = gradients(config, CheckpointPolicy.PER_LAYER);
+      for (CheckpointPolicy policy :
+          List.of(CheckpointPolicy.PER_LAYER, CheckpointPolicy.OFFLOAD)) {
+        Map<String, Tensor> again = gradients(config, policy);
 
-      assertThat(kept).hasSize(again.size()).isNotEmpty();
-      kept.forEach((name, values) ->
-          assertThat(requireNonNull(again.get(name)).toFloats())
-              .as(name)
-              .containsExactly(values.toFloats()));
+        assertThat(kept).hasSize(again.size()).isNotEmpty();
+        kept.forEach((name, values) ->
+            assertThat(requireNonNull(again.get(name)).toFloats())
+                .as(policy + " " + name)
+                .containsExactly(values.toFloats()));
+      }
     }
   }
 
@@ -247,13 +251,14 @@ class CausalLmTest {
         new BatchInput(
             input.inputIds(), input.positionIds(), input.sequenceLengths(), rows, new int[12]);
 
-    try (TensorArena inputs = tiny.backend.arena("inputs", need.inputBytes())) {
+    try (TensorArena inputs =
+        tiny.backend.arena("inputs", need.batchBytes() + TensorArena.ALIGNMENT)) {
       DeviceBatch batch = model.upload(inputs, largest);
       Tensor upstream = inputs.allocate(DType.F32, Shape.of(1));
       model.forwardBackward(batch, upstream);
       model.evaluate(batch);
 
-      assertThat(inputs.peakBytes()).isEqualTo(need.inputBytes());
+      assertThat(inputs.peakBytes()).isEqualTo(need.batchBytes() + TensorArena.ALIGNMENT);
     }
     assertThat(model.activationPeakBytes()).isEqualTo(need.activationBytes());
     assertThat(need.parameterBytes())
@@ -284,6 +289,34 @@ class CausalLmTest {
               .activationBytes();
 
       assertThat(perLayer).isLessThan(kept / 2);
+    }
+  }
+
+  @Test
+  void offloadingKeepsTwoLayerInputsWhateverTheDepth() {
+    long input = TensorArena.sizeOf(DType.F32, 64L * 20);
+    MemoryNeed six = needOfDepth(6, CheckpointPolicy.OFFLOAD);
+    MemoryNeed nine = needOfDepth(9, CheckpointPolicy.OFFLOAD);
+    MemoryNeed sixKept = needOfDepth(6, CheckpointPolicy.PER_LAYER);
+
+    assertThat(nine.activationBytes()).isEqualTo(six.activationBytes());
+    assertThat(sixKept.activationBytes() - six.activationBytes()).isEqualTo((6 + 1 - 2) * input);
+    assertThat(six.offloadBytes()).isEqualTo(5 * 64L * 20 * 4);
+    assertThat(nine.offloadBytes()).isEqualTo(8 * 64L * 20 * 4);
+    assertThat(sixKept.offloadBytes()).isZero();
+  }
+
+  private static MemoryNeed needOfDepth(int layers, CheckpointPolicy policy) {
+    List<Integer> windows = Collections.nCopies(layers, 0);
+    ModelConfig deep = TinyModel.config(windows, false, true, TinyModel.llama().rope());
+    try (TinyModel tiny = new TinyModel(deep)) {
+      return CausalLm.memoryNeed(
+          tiny.backend,
+          deep,
+          PlannedWeights.dense(deep, DType.F32),
+          new Training.Lora(tiny.updates(0, "_proj")),
+          Limits.training(64, 1, 64),
+          Options.plain().withCheckpointing(policy));
     }
   }
 

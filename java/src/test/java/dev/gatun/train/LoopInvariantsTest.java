@@ -66,9 +66,12 @@ class LoopInvariantsTest {
             .trainSamplingStrategy(SamplingStrategy.RANDOM);
 
     TinyRun.Outcome on = TinyRun.train(builder.gradientCheckpointing(true).build(), backend);
-    TinyRun.Outcome off = TinyRun.train(builder.gradientCheckpointing(false).build(), backend);
+    TinyRun.Outcome onHost = TinyRun.train(builder.activationOffloading(true).build(), backend);
+    SftConfigBuilder without = builder.activationOffloading(false).gradientCheckpointing(false);
+    TinyRun.Outcome off = TinyRun.train(without.build(), backend);
 
     assertIdentical(on, off);
+    assertIdentical(onHost, off);
   }
 
   @Test

@@ -353,6 +353,49 @@ class SftTrainerTest {
   }
 
   @Test
+  void offloadingIsPlannedAndNeedsCheckpointing() throws IOException {
+    SftConfigBuilder builder = config().activationOffloading(true);
+    try (Preparation preparation = Preparation.open(builder.build())) {
+      MemoryPlan plan = TrainingSession.plan(preparation.inputs(), backend, builder.build());
+      assertThat(plan.lines()).extracting(MemoryPlan.Line::arena).contains("offload");
+    }
+    assertThatThrownBy(() -> builder.gradientCheckpointing(false).build())
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("set gradient_checkpointing to true");
+  }
+
+  @Test
+  void offloadingThatExceedsHostMemoryIsRefused() {
+    List<MemoryPlan.Line> lines = List.of(new MemoryPlan.Line("weights", "", 1));
+    MemoryPlan plan = new MemoryPlan(lines, 1, new MemoryPlan.Host(3L << 30, 2L << 30));
+
+    assertThat(plan.totalBytes()).isEqualTo(1);
+    assertThat(plan.table()).contains("pinned host      3.00 GiB");
+    assertThatThrownBy(plan::requireFit)
+        .isInstanceOf(FailureException.class)
+        .hasMessageStartingWith(
+            "activation_offloading needs 3.00 GiB of host memory but only 2.00 GiB can be had");
+  }
+
+  /// A run collates and uploads ahead; updates made one by one do not.
+  @Test
+  void uploadingAheadChangesNothing() throws IOException {
+    SftConfig config = config().gradientAccumulationSteps(3).maxSteps(5).build();
+    TinyRun.Outcome alone = TinyRun.train(config, backend);
+    List<Double> losses = new ArrayList<>();
+    run(
+        config,
+        event -> {
+          if (event instanceof StepFinished step) {
+            losses.add(step.loss());
+          }
+        });
+
+    assertThat(losses)
+        .isEqualTo(alone.updates().stream().map(TrainingSession.UpdateFigures::loss).toList());
+  }
+
+  @Test
   void thePlanIsWhatTheRunUses() throws IOException {
     SftConfig config = config().maxSteps(4).build();
     try (Preparation preparation = Preparation.open(config);

@@ -22,6 +22,7 @@ class UpdateOrderTest {
         epochs,
         maxSteps,
         false,
+        false,
         42,
         null,
         SamplingStrategy.SEQUENTIAL,

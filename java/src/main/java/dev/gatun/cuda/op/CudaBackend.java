@@ -5,16 +5,19 @@ import dev.gatun.cuda.Context;
 import dev.gatun.cuda.CublasLt;
 import dev.gatun.cuda.Device;
 import dev.gatun.cuda.DeviceBuffer;
+import dev.gatun.cuda.Event;
 import dev.gatun.cuda.Module;
 import dev.gatun.cuda.Stream;
 import dev.gatun.cuda.Target;
 import dev.gatun.op.AttentionOps;
 import dev.gatun.op.Backend;
 import dev.gatun.op.EmbeddingOps;
+import dev.gatun.op.Fence;
 import dev.gatun.op.LossOps;
 import dev.gatun.op.MatmulOps;
 import dev.gatun.op.MlpOps;
 import dev.gatun.op.NormOps;
+import dev.gatun.op.OffloadBuffer;
 import dev.gatun.op.OptimizerOps;
 import dev.gatun.op.QuantOps;
 import dev.gatun.op.RopeOps;
@@ -25,6 +28,7 @@ import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Storage;
 import dev.gatun.tensor.Tensor;
 import java.lang.foreign.MemorySegment;
+import java.lang.management.ManagementFactory;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import org.jspecify.annotations.Nullable;
@@ -35,11 +39,15 @@ public final class CudaBackend implements Backend {
   // What the driver and cuBLASLt take when a kernel of theirs first runs; an estimate, as neither
   // tells.
   private static final long FIRST_USE_BYTES = 64L << 20;
+  private static final long STAGING_BYTES = 8L << 20;
+  private static final long AHEAD_BYTES = 1L << 20;
 
   private final Context context;
   private final Deque<AutoCloseable> resources;
   private final Stream stream;
+  private final Stream copies;
   private final Staging staging;
+  private final Staging aheadStaging;
   private final CudaMatmulOps matmul;
   private final CudaNormOps norm;
   private final CudaRopeOps rope;
@@ -56,7 +64,9 @@ public final class CudaBackend implements Backend {
     this.context = context;
     this.resources = resources;
     stream = foreign == null ? own(context.stream("compute")) : foreign;
-    staging = own(new Staging(context, stream));
+    copies = own(context.urgentStream("copies"));
+    staging = own(new Staging(context, stream, STAGING_BYTES));
+    aheadStaging = own(new Staging(context, copies, AHEAD_BYTES));
     Launcher launcher = own(new Launcher(context, stream));
     CublasLt cublas = CublasLt.isAvailable() ? own(CublasLt.create(context)) : null;
     tensor = new CudaTensorOps(launcher);
@@ -179,13 +189,42 @@ public final class CudaBackend implements Backend {
   @Override
   public void upload(Tensor destination, MemorySegment source) {
     requireSize(destination, source);
-    staging.upload(buffer(destination), destination.byteOffset(), source);
+    staging.upload(DeviceStorage.buffer(destination), destination.byteOffset(), source);
+  }
+
+  @Override
+  public Fence fence() {
+    return new CudaFence(context.event(), stream);
+  }
+
+  @Override
+  public void uploadAfter(Fence fence, Tensor destination, MemorySegment source) {
+    if (!(fence instanceof CudaFence(Event event, Stream compute)) || compute != stream) {
+      throw new IllegalArgumentException("the fence belongs to another backend");
+    }
+    requireSize(destination, source);
+    copies.waitFor(event);
+    DeviceBuffer target = DeviceStorage.buffer(destination);
+    stream.waitFor(aheadStaging.upload(target, destination.byteOffset(), source));
+  }
+
+  @Override
+  public OffloadBuffer offload(String name, int slots, long slotBytes) {
+    return new CudaOffloadBuffer(context, stream, name, slots, slotBytes);
+  }
+
+  @Override
+  public long offloadMemoryBytes() {
+    return ManagementFactory.getOperatingSystemMXBean()
+            instanceof com.sun.management.OperatingSystemMXBean system
+        ? system.getTotalMemorySize()
+        : Long.MAX_VALUE;
   }
 
   @Override
   public void download(MemorySegment destination, Tensor source) {
     requireSize(source, destination);
-    staging.download(destination, buffer(source), source.byteOffset());
+    staging.download(destination, DeviceStorage.buffer(source), source.byteOffset());
   }
 
   @Override
@@ -285,14 +324,6 @@ public final class CudaBackend implements Backend {
     }
     DeviceBuffer buffer = own(context.allocate("cuBLASLt workspace", Products.WORKSPACE_BYTES));
     return new CublasLt.Workspace(buffer.pointer(), buffer.byteSize());
-  }
-
-  private static DeviceBuffer buffer(Tensor tensor) {
-    if (tensor.storage() instanceof DeviceStorage(DeviceBuffer buffer)) {
-      return buffer;
-    }
-    throw new IllegalArgumentException(
-        tensor.dtype() + " " + tensor.shape() + " is not in device memory");
   }
 
   private static void requireSize(Tensor tensor, MemorySegment host) {

@@ -26,6 +26,17 @@ record DeviceStorage(DeviceBuffer buffer) implements Storage {
     return device.buffer.pointer(tensor.byteOffset(), spanBytes(tensor));
   }
 
+  /// The buffer that a tensor lies in.
+  ///
+  /// @throws IllegalArgumentException if the tensor is not in device memory
+  static DeviceBuffer buffer(Tensor tensor) {
+    if (tensor.storage() instanceof DeviceStorage(DeviceBuffer buffer)) {
+      return buffer;
+    }
+    throw new IllegalArgumentException(
+        tensor.dtype() + " " + tensor.shape() + " is not in device memory");
+  }
+
   /// [#pointer], or the null pointer.
   static DevicePtr pointerOrNull(@Nullable Tensor tensor) {
     return tensor == null ? DevicePtr.NULL : pointer(tensor);

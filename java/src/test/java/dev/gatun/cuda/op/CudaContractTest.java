@@ -7,6 +7,7 @@ import dev.gatun.op.LossOpsContract;
 import dev.gatun.op.MatmulOpsContract;
 import dev.gatun.op.MlpOpsContract;
 import dev.gatun.op.NormOpsContract;
+import dev.gatun.op.OffloadContract;
 import dev.gatun.op.OptimizerOpsContract;
 import dev.gatun.op.QuantOpsContract;
 import dev.gatun.op.RopeOpsContract;
@@ -99,6 +100,14 @@ class CudaContractTest {
 
   @Nested
   class Optimizer extends OptimizerOpsContract {
+    @Override
+    protected Backend backend() {
+      return backend;
+    }
+  }
+
+  @Nested
+  class Offload extends OffloadContract {
     @Override
     protected Backend backend() {
       return backend;
