@@ -45,9 +45,8 @@ public final class CudaBackend implements Backend {
   private final Context context;
   private final Deque<AutoCloseable> resources;
   private final Stream stream;
-  private final Stream copies;
   private final Staging staging;
-  private final Staging aheadStaging;
+  private @Nullable Staging ahead; // opened at first use: a caller of single ops needs none
   private final CudaMatmulOps matmul;
   private final CudaNormOps norm;
   private final CudaRopeOps rope;
@@ -64,9 +63,7 @@ public final class CudaBackend implements Backend {
     this.context = context;
     this.resources = resources;
     stream = foreign == null ? own(context.stream("compute")) : foreign;
-    copies = own(context.urgentStream("copies"));
     staging = own(new Staging(context, stream, STAGING_BYTES));
-    aheadStaging = own(new Staging(context, copies, AHEAD_BYTES));
     Launcher launcher = own(new Launcher(context, stream));
     CublasLt cublas = CublasLt.isAvailable() ? own(CublasLt.create(context)) : null;
     tensor = new CudaTensorOps(launcher);
@@ -203,9 +200,17 @@ public final class CudaBackend implements Backend {
       throw new IllegalArgumentException("the fence belongs to another backend");
     }
     requireSize(destination, source);
-    copies.waitFor(event);
+    Staging copies = ahead();
+    copies.stream().waitFor(event);
     DeviceBuffer target = DeviceStorage.buffer(destination);
-    stream.waitFor(aheadStaging.upload(target, destination.byteOffset(), source));
+    stream.waitFor(copies.upload(target, destination.byteOffset(), source));
+  }
+
+  private Staging ahead() {
+    if (ahead == null) {
+      ahead = own(new Staging(context, own(context.urgentStream("copies")), AHEAD_BYTES));
+    }
+    return ahead;
   }
 
   @Override

@@ -31,6 +31,10 @@ final class Staging implements AutoCloseable {
     }
   }
 
+  Stream stream() {
+    return stream;
+  }
+
   /// Returns once the source has been read.
   ///
   /// @return what the stream reaches when the device has everything; valid until the next call here
