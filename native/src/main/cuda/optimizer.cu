@@ -4,14 +4,10 @@
 // AdamW: p -= lr*wd*p; m += (g - m)(1 - b1); v = b2*v + (1 - b2)*g*g; p -= lr/(1 - b1^t) * m / (sqrt(v)/sqrt(1 - b2^t) + eps).
 // Launch: grid-stride, 256 threads, four elements each. Bytes: AdamW 28 per element, 30 with the bf16 copy.
 #include "common.cuh"
+#include "optimizer.cuh"
 
 using gatun::bf16;
-
-__device__ __forceinline__ float clip_coefficient(const float* norm, float max_norm) {
-  if (norm == nullptr) return 1.f;
-  float c = max_norm / (norm[0] + 1e-6f);
-  return c < 1.f ? c : (c == c ? 1.f : c);  // a NaN norm stays visible
-}
+using gatun::clip_coefficient;
 
 extern "C" __global__ void __launch_bounds__(256)
     adamw_f32(float* parameter, const float* gradient, float* m, float* v, bf16* copy, const float* norm, float max_norm,

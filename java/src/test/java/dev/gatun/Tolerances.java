@@ -26,6 +26,10 @@ public final class Tolerances {
   /// Relative difference after a few updates that only sum in another order.
   public static final double SUMMATION_ORDER = 1e-5;
 
+  /// How much farther than the nearest code a value in [-1, 1] may lie from its own: the roundings
+  /// that decide between two codes that are about equally near.
+  public static final double CODE_ROUNDING = 1e-6;
+
   private Tolerances() {}
 
   /// Half the distance between 1 and the next number of a type: the relative error of one rounding.

@@ -5,17 +5,22 @@ import dev.gatun.nn.Parameter;
 import dev.gatun.nn.Parameters;
 import dev.gatun.op.Backend;
 import dev.gatun.op.TensorArena;
+import dev.gatun.optim.Adafactor;
 import dev.gatun.optim.AdamW;
+import dev.gatun.optim.AdamW8bit;
 import dev.gatun.optim.GradientNorm;
+import dev.gatun.optim.Lion;
 import dev.gatun.optim.Optimizer;
 import dev.gatun.optim.ParameterGroup;
 import dev.gatun.optim.Sgd;
+import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.IntStream;
 import tools.jackson.databind.JsonNode;
 
@@ -25,6 +30,9 @@ final class Trajectory {
   private static final double VALUE_TOLERANCE = 1e-6;
 
   private static final double NORM_TOLERANCE = 1e-6;
+
+  private static final Set<String> OPTIMIZERS =
+      Set.of("adamw", "sgd", "AdamW8bit", "AdamW32bit", "Lion8bit", "Lion32bit", "adafactor");
 
   private final JsonNode json;
   private final SafeTensors golden;
@@ -40,10 +48,9 @@ final class Trajectory {
 
   /// Compares every recorded value of a trajectory.
   static void run(JsonNode json, Path tensors, Checks checks, Engine engine) {
-    String kind = json.path("kind").asString("");
-    boolean sgd = json.path("class").asString("").equals("sgd");
-    if (!kind.equals("adamw") && !sgd) {
-      checks.notSupported("optimiser %s of %s".formatted(json.path("class").asString(""), kind));
+    String name = json.path("class").asString(json.path("kind").asString(""));
+    if (!OPTIMIZERS.contains(name)) {
+      checks.notSupported("optimiser " + name);
       return;
     }
     Backend backend = engine.backend();
@@ -56,7 +63,7 @@ final class Trajectory {
       for (int i = 0; i < specs.size(); i++) {
         parameters.upload(specs.get(i).name(), golden.tensor("param." + i + ".init"));
       }
-      try (Optimizer optimizer = sgd ? trajectory.sgd() : trajectory.adamW()) {
+      try (Optimizer optimizer = trajectory.optimizer(name)) {
         trajectory.follow(optimizer, checks);
       }
     }
@@ -77,36 +84,60 @@ final class Trajectory {
     return ParameterGroup.decayed(parameters, 1, json.path("weight_decay").doubleValue());
   }
 
-  private Optimizer adamW() {
-    AdamW.Settings settings =
-        new AdamW.Settings(
-            json.path("betas").path(0).doubleValue(),
-            json.path("betas").path(1).doubleValue(),
-            json.path("eps").doubleValue());
-    return new AdamW(backend, parameters, groups(), settings);
+  private Optimizer optimizer(String name) {
+    long smallest = json.path("min_8bit_size").asLong(AdamW8bit.SMALLEST);
+    return switch (name) {
+      case "AdamW8bit" -> new AdamW8bit(backend, parameters, groups(), adamW(), smallest);
+      case "AdamW32bit" -> new AdamW8bit(backend, parameters, groups(), adamW(), Long.MAX_VALUE);
+      case "Lion8bit" -> lion(smallest);
+      case "Lion32bit" -> lion(Long.MAX_VALUE);
+      case "adafactor" -> new Adafactor(backend, parameters, groups());
+      case "sgd" -> new Sgd(backend, parameters, groups(), json.path("momentum").asDouble(0));
+      default -> new AdamW(backend, parameters, groups(), adamW());
+    };
   }
 
-  private Optimizer sgd() {
-    return new Sgd(backend, parameters, groups(), json.path("momentum").asDouble(0));
+  private AdamW.Settings adamW() {
+    return new AdamW.Settings(beta(0), beta(1), json.path("eps").doubleValue());
+  }
+
+  private Optimizer lion(long smallest) {
+    return new Lion(backend, parameters, groups(), new Lion.Settings(beta(0), beta(1), smallest));
+  }
+
+  private double beta(int index) {
+    return json.path("betas").path(index).doubleValue();
   }
 
   private void follow(Optimizer optimizer, Checks checks) {
     List<Integer> recorded =
         json.path("value_steps").valueStream().map(JsonNode::intValue).toList();
     int steps = json.path("steps").asInt();
+    boolean rounded = json.path("dtype").asString("").equals("bfloat16");
+    BlockwiseErrors errors = new BlockwiseErrors(golden, parameters);
     double worst = 0;
     for (int t = 0; t < steps; t++) {
       uploadGradients(t);
       double rate =
           json.has("lrs") ? json.path("lrs").path(t).doubleValue() : json.path("lr").doubleValue();
       optimizer.step(rate, null);
+      if (rounded) {
+        roundParameters();
+      }
       int at = recorded.indexOf(t + 1);
       if (at >= 0) {
-        worst = Math.max(worst, valueError(at));
+        Map<String, Tensor> values = parameters.download();
+        errors.compareValues(values, at, rate);
+        worst = Math.max(worst, valueError(values, at));
       }
     }
-    checks.atMost("values, error over 1 + |value|", worst, VALUE_TOLERANCE);
     Map<String, Tensor> state = optimizer.downloadState();
+    if (errors.isEightBit()) {
+      errors.record(state, steps, checks);
+    } else {
+      checks.atMost("values, error over 1 + |value|", worst, VALUE_TOLERANCE);
+      errors.recordFull(state, steps, checks, VALUE_TOLERANCE);
+    }
     for (String kind : List.of("exp_avg", "exp_avg_sq")) {
       if (golden.contains("param.0." + kind + "_final")) {
         checks.atMost(kind + " after the last step", stateError(kind, state), VALUE_TOLERANCE);
@@ -129,8 +160,15 @@ final class Trajectory {
     backend.upload(target, Tensor.ofFloats(target.shape(), value.toFloats()));
   }
 
-  private double valueError(int recorded) {
-    Map<String, Tensor> values = parameters.download();
+  /// The peer keeps these parameters in bfloat16: computed in F32, rounded after every update.
+  private void roundParameters() {
+    parameters
+        .download()
+        .forEach((name, value) ->
+            parameters.upload(name, Tensor.ofRounded(DType.BF16, value.shape(), value.toFloats())));
+  }
+
+  private double valueError(Map<String, Tensor> values, int recorded) {
     return parameters.all().stream()
         .mapToDouble(p ->
             error(named(values, p.name()), golden.tensor(p.name() + ".values").rows(recorded, 1)))
@@ -148,7 +186,7 @@ final class Trajectory {
         .orElse(Double.NaN);
   }
 
-  private static Tensor named(Map<String, Tensor> tensors, String name) {
+  static Tensor named(Map<String, Tensor> tensors, String name) {
     Tensor tensor = tensors.get(name);
     if (tensor == null) {
       throw new IllegalStateException("no tensor " + name);
@@ -157,7 +195,7 @@ final class Trajectory {
   }
 
   /// Largest `|actual − golden| / (1 + |golden|)`; equal NaNs and infinities are no error.
-  private static double error(Tensor actual, Tensor golden) {
+  static double error(Tensor actual, Tensor golden) {
     float[] values = actual.toFloats();
     float[] expected = golden.toFloats();
     double worst = 0;

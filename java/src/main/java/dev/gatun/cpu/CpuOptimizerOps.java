@@ -11,9 +11,13 @@ import org.jspecify.annotations.Nullable;
 /// scratch.
 final class CpuOptimizerOps implements OptimizerOps {
   private final Loops loops;
+  private final MomentUpdates moments;
+  private final AdafactorUpdate adafactor;
 
   CpuOptimizerOps(Loops loops) {
     this.loops = loops;
+    moments = new MomentUpdates(loops);
+    adafactor = new AdafactorUpdate(loops);
   }
 
   @Override
@@ -45,14 +49,14 @@ final class CpuOptimizerOps implements OptimizerOps {
     return 0;
   }
 
-  private static Rows flat(Tensor tensor) {
+  static Rows flat(Tensor tensor) {
     if (tensor.dtype() != DType.F32) {
       throw new UnsupportedOperationException("optimiser state is F32, not " + tensor.dtype());
     }
     return new Rows(tensor.reshape(1, tensor.count()));
   }
 
-  private static float coefficient(@Nullable Clip clip) {
+  static float coefficient(@Nullable Clip clip) {
     if (clip == null) {
       return 1;
     }
@@ -182,5 +186,56 @@ final class CpuOptimizerOps implements OptimizerOps {
       }
     }
     buffers.write(0, from, count, g, 0);
+  }
+
+  @Override
+  public void adamW8bit(
+      Tensor parameter,
+      Tensor gradient,
+      Blockwise m,
+      Blockwise v,
+      @Nullable Tensor computeCopy,
+      @Nullable Clip clip,
+      AdamW step) {
+    moments.adamW8bit(new MomentUpdates.Target(parameter, gradient, computeCopy, clip), m, v, step);
+  }
+
+  @Override
+  public void lion(
+      Tensor parameter,
+      Tensor gradient,
+      Tensor m,
+      @Nullable Tensor computeCopy,
+      @Nullable Clip clip,
+      Lion step) {
+    moments.lion(new MomentUpdates.Target(parameter, gradient, computeCopy, clip), m, step);
+  }
+
+  @Override
+  public void lion8bit(
+      Tensor parameter,
+      Tensor gradient,
+      Blockwise m,
+      @Nullable Tensor computeCopy,
+      @Nullable Clip clip,
+      Lion step) {
+    moments.lion8bit(new MomentUpdates.Target(parameter, gradient, computeCopy, clip), m, step);
+  }
+
+  @Override
+  public void adafactor(
+      Tensor parameter,
+      Tensor gradient,
+      SecondMoment state,
+      @Nullable Tensor computeCopy,
+      @Nullable Clip clip,
+      Adafactor step,
+      TensorArena scratch) {
+    adafactor.run(new MomentUpdates.Target(parameter, gradient, computeCopy, clip), state, step);
+  }
+
+  @Override
+  public long adafactorScratchBytes(long rows, long cols) {
+    return 0;
   }
 }

@@ -8,7 +8,8 @@ import org.jspecify.annotations.Nullable;
 
 /// Updates all parameters of a model from their gradients. The state lies in an arena of its own,
 /// laid out as the parameters' flat buffers, so that an update is one launch a range of a group.
-public sealed interface Optimizer extends AutoCloseable permits AdamW, Sgd {
+public sealed interface Optimizer extends AutoCloseable
+    permits AdamW, AdamW8bit, Lion, Adafactor, Sgd {
   /// Parameter groups with their base learning rates.
   List<ParameterGroup> groups();
 
@@ -20,13 +21,13 @@ public sealed interface Optimizer extends AutoCloseable permits AdamW, Sgd {
   /// Updates made so far.
   long stepCount();
 
-  /// Host copies of the state by `KIND.PARAMETER`: `exp_avg.model.norm.weight`. Waits for the
-  /// backend.
+  /// Host copies of the state by `KIND.PARAMETER`: `exp_avg.model.norm.weight`. Together with
+  /// [#stepCount] that is all an optimiser remembers. Waits for the backend.
   Map<String, Tensor> downloadState();
 
   /// Continues from a state that [#downloadState] returned.
   ///
-  /// @throws IllegalArgumentException if a tensor is missing or has another shape
+  /// @throws IllegalArgumentException if a tensor is missing or has another type or shape
   void restore(Map<String, Tensor> state, long stepCount);
 
   @Override

@@ -25,6 +25,14 @@ public record ParameterGroup(
   /// Elements `offset … offset+count-1` of the flat buffers.
   public record Range(long offset, long count) {}
 
+  /// Whether a parameter lies in one of the ranges.
+  boolean contains(Parameter parameter) {
+    return ranges.stream()
+        .anyMatch(range ->
+            parameter.offset() >= range.offset()
+                && parameter.offset() < range.offset() + range.count());
+  }
+
   /// The two groups of transformers' trainer: everything, and what weight decay leaves alone
   /// (biases and norms). Empty groups are left out.
   public static List<ParameterGroup> decayed(

@@ -49,6 +49,10 @@ final class State implements AutoCloseable {
 
   /// The part of the compute copies that a range covers; null where they are the masters.
   @Nullable Tensor computePart(ParameterGroup.Range range) {
+    return computePart(parameters, range);
+  }
+
+  static @Nullable Tensor computePart(Parameters parameters, ParameterGroup.Range range) {
     return parameters.hasComputeCopies() ? part(parameters.computeCopies(), range) : null;
   }
 
@@ -71,15 +75,9 @@ final class State implements AutoCloseable {
         parameters
             .all()
             .forEach(p -> {
-              Tensor value = state.get(kind + "." + p.name());
-              if (value == null || !value.shape().equals(p.shape())) {
-                throw new IllegalArgumentException(
-                    "optimiser state %s of %s: %s, expected %s"
-                        .formatted(
-                            kind, p.name(), value == null ? "missing" : value.shape(), p.shape()));
-              }
-              Tensor target = buffer.rows(p.offset(), p.shape().count());
-              backend.upload(target, Tensor.ofFloats(target.shape(), value.toFloats()));
+              Tensor target =
+                  buffer.rows(p.offset(), p.shape().count()).reshape(p.shape().toArray());
+              backend.upload(target, StoredState.require(state, kind + "." + p.name(), target));
             }));
   }
 

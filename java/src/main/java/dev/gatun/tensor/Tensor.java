@@ -76,6 +76,16 @@ public record Tensor(Storage storage, long byteOffset, DType dtype, Shape shape,
     return tensor;
   }
 
+  /// A U8 host tensor over a copy of `values`, kept alive by the garbage collector.
+  public static Tensor ofBytes(Shape shape, byte... values) {
+    if (shape.count() != values.length) {
+      throw new IllegalArgumentException(values.length + " values for shape " + shape);
+    }
+    Tensor tensor = allocate(Arena.ofAuto(), DType.U8, shape);
+    MemorySegment.copy(values, 0, tensor.segment(), ValueLayout.JAVA_BYTE, 0, values.length);
+    return tensor;
+  }
+
   /// A host tensor over a copy of `values`, kept alive by the garbage collector.
   public static Tensor ofInts(Shape shape, int... values) {
     if (shape.count() != values.length) {

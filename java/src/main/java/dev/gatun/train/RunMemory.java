@@ -38,7 +38,7 @@ record RunMemory(MemoryPlan plan, long weightBytes, long inputBytes, long output
             TrainingRecipe.options(config.loop()));
     long flatCount = need.flatParameterCount();
     long optimizerBytes =
-        TrainingRecipe.optimizerBytes(config.optimization(), flatCount)
+        TrainingRecipe.optimizerBytes(config.optimization(), backend, need)
             + GradientNorm.byteSize(backend, flatCount);
     long outputBytes =
         config.loop().gradientAccumulationSteps() * need.outputBytes()

@@ -151,11 +151,25 @@ public record SftConfig(
       double saveSteps,
       @Nullable Integer saveTotalLimit) {}
 
-  /// Optimisers, under Hugging Face's names.
+  /// Optimisers, under Hugging Face's names. The paged ones keep their state where the others do.
   public enum OptimizerName {
     ADAMW_TORCH,
     ADAMW_TORCH_FUSED,
-    SGD
+    ADAMW_8BIT,
+    ADAMW_BNB_8BIT,
+    PAGED_ADAMW_32BIT,
+    PAGED_ADAMW_8BIT,
+    LION_32BIT,
+    LION_8BIT,
+    PAGED_LION_32BIT,
+    PAGED_LION_8BIT,
+    ADAFACTOR,
+    SGD;
+
+    /// Whether the peer moves this optimiser's state between host and device.
+    public boolean isPaged() {
+      return name().startsWith("PAGED_");
+    }
   }
 
   /// Orders in which rows are visited.

@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
@@ -63,9 +64,20 @@ public final class SftConfigReader {
       }
     }
     try {
-      return new Loaded(builder.build(), notices);
+      SftConfig config = builder.build();
+      explainPaging(config.optimization().optim());
+      return new Loaded(config, notices);
     } catch (InputException e) {
       throw new InputException(file.location().source() + ": " + e.getMessage(), e);
+    }
+  }
+
+  private void explainPaging(SftConfig.OptimizerName optimizer) {
+    Setting setting = settings.get("optim");
+    if (optimizer.isPaged() && setting != null) {
+      notices.add(
+          "%s: the state of %s stays in the device's memory, counted in the memory plan; nothing is paged"
+              .formatted(setting.where(), optimizer.name().toLowerCase(Locale.ROOT)));
     }
   }
 

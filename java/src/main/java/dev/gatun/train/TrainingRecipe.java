@@ -4,10 +4,14 @@ import dev.gatun.InputException;
 import dev.gatun.data.SftDataOptions;
 import dev.gatun.io.WeightFormat;
 import dev.gatun.nn.CheckpointPolicy;
+import dev.gatun.nn.MemoryNeed;
 import dev.gatun.nn.Options;
 import dev.gatun.nn.Parameters;
 import dev.gatun.op.Backend;
+import dev.gatun.optim.Adafactor;
 import dev.gatun.optim.AdamW;
+import dev.gatun.optim.AdamW8bit;
+import dev.gatun.optim.Lion;
 import dev.gatun.optim.Optimizer;
 import dev.gatun.optim.ParameterGroup;
 import dev.gatun.optim.Schedule;
@@ -59,22 +63,43 @@ public final class TrainingRecipe {
     List<ParameterGroup> groups =
         ParameterGroup.decayed(parameters, optimization.learningRate(), optimization.weightDecay());
     return switch (optimization.optim()) {
-      case ADAMW_TORCH, ADAMW_TORCH_FUSED ->
-          new AdamW(
-              backend,
-              parameters,
-              groups,
-              new AdamW.Settings(
-                  optimization.adamBeta1(), optimization.adamBeta2(), optimization.adamEpsilon()));
+      case ADAMW_TORCH, ADAMW_TORCH_FUSED, PAGED_ADAMW_32BIT ->
+          new AdamW(backend, parameters, groups, adamW(optimization));
+      case ADAMW_8BIT, ADAMW_BNB_8BIT, PAGED_ADAMW_8BIT ->
+          new AdamW8bit(backend, parameters, groups, adamW(optimization), AdamW8bit.SMALLEST);
+      case LION_32BIT, PAGED_LION_32BIT, LION_8BIT, PAGED_LION_8BIT ->
+          new Lion(backend, parameters, groups, lion(optimization));
+      case ADAFACTOR -> new Adafactor(backend, parameters, groups);
       case SGD -> new Sgd(backend, parameters, groups, optimization.momentum());
     };
   }
 
-  /// Bytes of the optimiser's state for parameters that take `flatCount` elements.
-  static long optimizerBytes(SftConfig.Optimization optimization, long flatCount) {
+  private static AdamW.Settings adamW(SftConfig.Optimization optimization) {
+    return new AdamW.Settings(
+        optimization.adamBeta1(), optimization.adamBeta2(), optimization.adamEpsilon());
+  }
+
+  private static Lion.Settings lion(SftConfig.Optimization optimization) {
+    boolean eightBit =
+        optimization.optim() == SftConfig.OptimizerName.LION_8BIT
+            || optimization.optim() == SftConfig.OptimizerName.PAGED_LION_8BIT;
+    return eightBit
+        ? Lion.Settings.in8bit(optimization.adamBeta1(), optimization.adamBeta2())
+        : Lion.Settings.in32bit(optimization.adamBeta1(), optimization.adamBeta2());
+  }
+
+  /// Bytes of the optimiser's state, and of what it works in.
+  static long optimizerBytes(
+      SftConfig.Optimization optimization, Backend backend, MemoryNeed need) {
     return switch (optimization.optim()) {
-      case ADAMW_TORCH, ADAMW_TORCH_FUSED -> AdamW.byteSize(flatCount);
-      case SGD -> Sgd.byteSize(flatCount, optimization.momentum());
+      case ADAMW_TORCH, ADAMW_TORCH_FUSED, PAGED_ADAMW_32BIT ->
+          AdamW.byteSize(need.flatParameterCount());
+      case ADAMW_8BIT, ADAMW_BNB_8BIT, PAGED_ADAMW_8BIT ->
+          AdamW8bit.byteSize(need.parameters(), AdamW8bit.SMALLEST);
+      case LION_32BIT, PAGED_LION_32BIT, LION_8BIT, PAGED_LION_8BIT ->
+          Lion.byteSize(need.parameters(), lion(optimization));
+      case ADAFACTOR -> Adafactor.byteSize(backend, need.parameters());
+      case SGD -> Sgd.byteSize(need.flatParameterCount(), optimization.momentum());
     };
   }
 

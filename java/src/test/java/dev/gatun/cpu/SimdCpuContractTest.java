@@ -3,6 +3,7 @@ package dev.gatun.cpu;
 import dev.gatun.cpu.simd.SimdSupport;
 import dev.gatun.op.AttentionOpsContract;
 import dev.gatun.op.Backend;
+import dev.gatun.op.CompactOptimizerContract;
 import dev.gatun.op.EmbeddingOpsContract;
 import dev.gatun.op.LossOpsContract;
 import dev.gatun.op.MatmulOpsContract;
@@ -97,6 +98,14 @@ class SimdCpuContractTest {
 
   @Nested
   class Optimizer extends OptimizerOpsContract {
+    @Override
+    protected Backend backend() {
+      return backend;
+    }
+  }
+
+  @Nested
+  class CompactOptimizer extends CompactOptimizerContract {
     @Override
     protected Backend backend() {
       return backend;

@@ -9,6 +9,7 @@ import dev.gatun.nn.Parameter;
 import dev.gatun.nn.Parameter.Kind;
 import dev.gatun.nn.Parameters;
 import dev.gatun.op.TensorArena;
+import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.util.List;
@@ -84,6 +85,73 @@ class OptimizerTest {
   void sgdContinuesFromItsState() {
     continues(
         p -> new Sgd(backend, p, ParameterGroup.decayed(p, 0.01, 0.5), 0.9), "momentum_buffer.w");
+  }
+
+  @Test
+  void adamW8bitContinuesFromItsState() {
+    // 8-bit from 50 elements on: `w` keeps F32, the last block of the bias has a gap.
+    continues(
+        p ->
+            new AdamW8bit(
+                backend, p, ParameterGroup.decayed(p, 0.01, 0.5), AdamW.Settings.defaults(), 50),
+        "state1.w",
+        "state2.w",
+        "state1.w.bias",
+        "absmax1.w.bias",
+        "absmax2.w.bias");
+  }
+
+  @Test
+  void lionContinuesFromItsState() {
+    continues(p -> lion(p, new Lion.Settings(0.9, 0.99, 50)), "state1.w", "absmax1.w.bias");
+    continues(p -> lion(p, Lion.Settings.in32bit(0.9, 0.99)), "state1.w", "state1.w.bias");
+  }
+
+  private Optimizer lion(Parameters parameters, Lion.Settings settings) {
+    return new Lion(backend, parameters, ParameterGroup.decayed(parameters, 0.01, 0.5), settings);
+  }
+
+  @Test
+  void adafactorContinuesFromItsState() {
+    continues(
+        p -> new Adafactor(backend, p, ParameterGroup.decayed(p, 0.01, 0.5)),
+        "exp_avg_sq_row.w",
+        "exp_avg_sq_col.w",
+        "exp_avg_sq.w.bias");
+  }
+
+  @Test
+  void smallParametersAndEmbeddingsKeep32bitState() {
+    List<Parameter.Spec> specs =
+        List.of(
+            new Parameter.Spec("embedding", Kind.EMBEDDING, Shape.of(100, 50)),
+            new Parameter.Spec("head", Kind.HEAD, Shape.of(100, 50)),
+            new Parameter.Spec("large", Kind.WEIGHT, Shape.of(64, 64)),
+            new Parameter.Spec("small", Kind.WEIGHT, Shape.of(4095)));
+    try (TensorArena arena =
+        backend.arena("parameters", Parameters.byteSize(backend, specs, true))) {
+      Parameters parameters = Parameters.allocate(backend, specs, true, arena);
+      try (Optimizer optimizer =
+          new AdamW8bit(
+              backend,
+              parameters,
+              ParameterGroup.decayed(parameters, 0.01, 0),
+              AdamW.Settings.defaults(),
+              AdamW8bit.SMALLEST)) {
+        Map<String, Tensor> state = optimizer.downloadState();
+        assertThat(requireNonNull(state.get("state1.embedding")).dtype()).isEqualTo(DType.F32);
+        assertThat(requireNonNull(state.get("state1.head")).dtype()).isEqualTo(DType.U8);
+        assertThat(requireNonNull(state.get("state1.large")).dtype()).isEqualTo(DType.U8);
+        assertThat(requireNonNull(state.get("state1.small")).dtype()).isEqualTo(DType.F32);
+        assertThat(requireNonNull(state.get("absmax2.head")).count()).isEqualTo(20);
+      }
+      long codes = 5120 + 4096;
+      long scales = 256; // 36 of 4 bytes, aligned
+      long map = 4 * 256;
+      long full = 4 * (5120 + 4096);
+      assertThat(AdamW8bit.byteSize(parameters.all(), AdamW8bit.SMALLEST))
+          .isEqualTo(2 * (codes + scales + map + full));
+    }
   }
 
   private void continues(Function<Parameters, Optimizer> create, String... names) {

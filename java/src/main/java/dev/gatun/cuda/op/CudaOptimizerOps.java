@@ -15,7 +15,7 @@ import dev.gatun.tensor.Tensor;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/// Launches `optimizer.cu`.
+/// Launches `optimizer.cu`; the other optimisers have launchers of their own.
 final class CudaOptimizerOps implements OptimizerOps {
   private static final KernelSpec<AdamWParameters> ADAM_W =
       new KernelSpec<>("optimizer", "adamw_f32", AdamWParameters.class);
@@ -33,6 +33,8 @@ final class CudaOptimizerOps implements OptimizerOps {
   private final Kernel<SgdParameters> sgd;
   private final Kernel<SquarePartial> squarePartial;
   private final Kernel<SquareFinish> squareFinish;
+  private final CudaMomentUpdates moments;
+  private final CudaAdafactor adafactor;
 
   CudaOptimizerOps(Launcher launcher) {
     this.launcher = launcher;
@@ -40,6 +42,8 @@ final class CudaOptimizerOps implements OptimizerOps {
     sgd = launcher.kernel(SGD);
     squarePartial = launcher.kernel(SQUARE_PARTIAL);
     squareFinish = launcher.kernel(SQUARE_FINISH);
+    moments = new CudaMomentUpdates(launcher);
+    adafactor = new CudaAdafactor(launcher);
   }
 
   @Override
@@ -124,7 +128,60 @@ final class CudaOptimizerOps implements OptimizerOps {
             step.first() ? 1 : 0));
   }
 
-  private static @Nullable Tensor copyOf(@Nullable Tensor computeCopy) {
+  @Override
+  public void adamW8bit(
+      Tensor parameter,
+      Tensor gradient,
+      Blockwise m,
+      Blockwise v,
+      @Nullable Tensor computeCopy,
+      @Nullable Clip clip,
+      AdamW step) {
+    moments.adamW8bit(
+        new CudaMomentUpdates.Target(parameter, gradient, computeCopy, clip), m, v, step);
+  }
+
+  @Override
+  public void lion(
+      Tensor parameter,
+      Tensor gradient,
+      Tensor m,
+      @Nullable Tensor computeCopy,
+      @Nullable Clip clip,
+      Lion step) {
+    moments.lion(new CudaMomentUpdates.Target(parameter, gradient, computeCopy, clip), m, step);
+  }
+
+  @Override
+  public void lion8bit(
+      Tensor parameter,
+      Tensor gradient,
+      Blockwise m,
+      @Nullable Tensor computeCopy,
+      @Nullable Clip clip,
+      Lion step) {
+    moments.lion8bit(new CudaMomentUpdates.Target(parameter, gradient, computeCopy, clip), m, step);
+  }
+
+  @Override
+  public void adafactor(
+      Tensor parameter,
+      Tensor gradient,
+      SecondMoment state,
+      @Nullable Tensor computeCopy,
+      @Nullable Clip clip,
+      Adafactor step,
+      TensorArena scratch) {
+    adafactor.run(
+        new CudaMomentUpdates.Target(parameter, gradient, computeCopy, clip), state, step, scratch);
+  }
+
+  @Override
+  public long adafactorScratchBytes(long rows, long cols) {
+    return CudaAdafactor.scratchBytes(rows, cols);
+  }
+
+  static @Nullable Tensor copyOf(@Nullable Tensor computeCopy) {
     if (computeCopy != null && computeCopy.dtype() != DType.BF16) {
       throw new UnsupportedOperationException(
           "compute copies are BF16, not " + computeCopy.dtype());

@@ -2,6 +2,7 @@ package dev.gatun.cuda.op;
 
 import dev.gatun.op.AttentionOpsContract;
 import dev.gatun.op.Backend;
+import dev.gatun.op.CompactOptimizerContract;
 import dev.gatun.op.EmbeddingOpsContract;
 import dev.gatun.op.LossOpsContract;
 import dev.gatun.op.MatmulOpsContract;
@@ -108,6 +109,14 @@ class CudaContractTest {
 
   @Nested
   class Offload extends OffloadContract {
+    @Override
+    protected Backend backend() {
+      return backend;
+    }
+  }
+
+  @Nested
+  class CompactOptimizer extends CompactOptimizerContract {
     @Override
     protected Backend backend() {
       return backend;
