@@ -74,7 +74,7 @@ static void hold(uint64_t from, uint64_t to, size_t bytes) {
   for (int i = 0; i < 256; i++)
     if (held[i].address == from) { held[i].address = to, held[i].bytes = bytes; return; }
 }
-int cuMemAlloc_v2(uint64_t* out, size_t bytes) { ENTER state.buffers++; *out = (uintptr_t)aligned_alloc(256, (bytes + 255) / 256 * 256); hold(0, *out, bytes); return 0; }
+int cuMemAlloc_v2(uint64_t* out, size_t bytes) { ENTER state.buffers++; *out = (uintptr_t)aligned_alloc(256, (bytes + 255) / 256 * 256); memset((void*)*out, 0, bytes); hold(0, *out, bytes); return 0; }
 int cuMemFree_v2(uint64_t address) { ENTER state.buffers--; hold(address, 0, 0); free((void*)address); return 0; }
 int cuPointerGetAttribute(void* out, int attribute, uint64_t address) {
   ENTER

@@ -5,7 +5,6 @@ import dev.gatun.op.Backend;
 import dev.gatun.op.LossOps;
 import dev.gatun.op.MlpOps;
 import dev.gatun.op.Nf4Layout;
-import dev.gatun.op.OptimizerOps;
 import dev.gatun.op.TensorArena;
 import dev.gatun.quant.Nf4Codec;
 import dev.gatun.quant.Weight;
@@ -44,7 +43,7 @@ final class LayerCases {
     all.rope();
     all.embedding();
     all.quantisation();
-    all.optimizer();
+    all.cases.addAll(OptimizerCases.of(model, activationType));
     return all.cases;
   }
 
@@ -295,38 +294,6 @@ final class LayerCases {
           Weight weight = place.nf4(out, in);
           Tensor y = place.random(DType.BF16, out, in);
           return () -> place.backend().quant().dequantize(y, weight);
-        });
-  }
-
-  private void optimizer() {
-    int count = model.parameters();
-    // Parameter, gradient, two moments in; parameter, two moments, copy out.
-    add(
-        "adamw",
-        count + " parameters",
-        0,
-        (double) count * (7 * 4 + elementBytes),
-        place -> {
-          Tensor parameter = place.random(DType.F32, count);
-          Tensor gradient = place.random(DType.F32, count);
-          Tensor m = place.zeros(DType.F32, count);
-          Tensor v = place.zeros(DType.F32, count);
-          Tensor copy = place.activation(count);
-          OptimizerOps.AdamW step = new OptimizerOps.AdamW(1e-4, 0.9, 0.999, 1e-8, 0.01, 1);
-          return () ->
-              place.backend().optimizer().adamW(parameter, gradient, m, v, copy, null, step);
-        });
-    add(
-        "gradient_norm",
-        count + " parameters",
-        0,
-        (double) count * 4,
-        place -> {
-          Tensor gradient = place.random(DType.F32, count);
-          Tensor norm = place.zeros(DType.F32, 1);
-          OptimizerOps ops = place.backend().optimizer();
-          TensorArena scratch = place.arena(ops.scratchBytes(count, 1));
-          return () -> ops.globalNorm(norm, List.of(gradient), scratch);
         });
   }
 }

@@ -59,6 +59,8 @@ class BenchTest {
           "nf4_quantize",
           "nf4_dequantize",
           "adamw",
+          "adamw_8bit",
+          "lion_8bit",
           "gradient_norm"
         }) {
       assertThat(run.out()).containsPattern("(?m)^" + op + " .*\\d%$");

@@ -68,7 +68,8 @@ class GpuFaultsTest {
   @Test
   void noPinnedMemory() {
     Fake.fail("cuMemHostAlloc", 2);
-    assertThat(fails()).contains("no page-locked host memory for 'compute staging 0', which takes 8.0 MiB");
+    assertThat(fails())
+        .contains("no page-locked host memory for 'compute staging 0', which takes 8.0 MiB");
     assertNothingIsLeft();
   }
 

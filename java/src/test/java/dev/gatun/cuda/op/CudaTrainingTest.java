@@ -1,0 +1,86 @@
+package dev.gatun.cuda.op;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import dev.gatun.Tolerances;
+import dev.gatun.cpu.CpuBackend;
+import dev.gatun.nn.CheckpointPolicy;
+import dev.gatun.op.Backend;
+import dev.gatun.train.MemoryPlan;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/// Whole runs on a GPU.
+@Tag("gpu")
+class CudaTrainingTest {
+  private static final int STEPS = 20;
+  private static final long GRAIN_BYTES = 4L << 20; // the driver hands out pages of 2 MiB
+
+  @TempDir private Path directory;
+
+  @Test
+  void everyCheckpointPolicyTrainsTheSameAdapterCloseToTheCpus() throws IOException {
+    TinyTraining training = new TinyTraining(directory);
+    TinyTraining.Outcome cpu;
+    try (Backend backend = CpuBackend.create()) {
+      cpu = training.run(backend, CheckpointPolicy.NONE, STEPS);
+    }
+    try (Backend backend = Gpu.open()) {
+      TinyTraining.Outcome first = training.run(backend, CheckpointPolicy.NONE, STEPS);
+      assertClose(first.losses(), cpu.losses());
+      for (CheckpointPolicy policy : CheckpointPolicy.values()) {
+        TinyTraining.Outcome again = training.run(backend, policy, STEPS);
+
+        assertThat(again.losses()).as(policy + " losses").isEqualTo(first.losses());
+        assertThat(again.adapter()).as(policy + " adapter").isEqualTo(first.adapter());
+      }
+    }
+  }
+
+  private static void assertClose(List<Double> actual, List<Double> expected) {
+    assertThat(actual).hasSize(STEPS);
+    for (int i = 0; i < STEPS; i++) {
+      assertThat(actual.get(i))
+          .as("loss of step %d", i + 1)
+          .isCloseTo(expected.get(i), within(Tolerances.HALF_TRAINING_LOSS));
+    }
+    assertThat(actual.getLast()).isLessThan(0.8 * actual.getFirst());
+  }
+
+  @Test
+  void whatIsReservedIsWhatWasPlannedAndNothingStays() throws IOException {
+    TinyTraining training = new TinyTraining(directory);
+    try (CudaBackend backend = (CudaBackend) Gpu.open()) {
+      // Modules and libraries take memory once.
+      training.run(backend, CheckpointPolicy.OFFLOAD, 1);
+      List<String> open = backend.context().openChildren();
+      long free = backend.context().freeMemoryBytes();
+      long device = bytes(open, "device");
+      long pinned = bytes(open, "pinned");
+      for (CheckpointPolicy policy : CheckpointPolicy.values()) {
+        TinyTraining.Outcome run = training.run(backend, policy, 2);
+        MemoryPlan plan = run.plan();
+
+        assertThat(run.openBytes("device") - device)
+            .as(policy + " device")
+            .isEqualTo(TinyTraining.arenaBytes(plan));
+        assertThat(run.openBytes("pinned") - pinned)
+            .as(policy + " pinned")
+            .isEqualTo(plan.host().bytes());
+        assertThat(plan.host().bytes() > 0).isEqualTo(policy == CheckpointPolicy.OFFLOAD);
+        assertThat(backend.context().openChildren()).isEqualTo(open);
+        assertThat(backend.context().freeMemoryBytes()).isCloseTo(free, within(GRAIN_BYTES));
+      }
+    }
+  }
+
+  private static long bytes(List<String> open, String kind) {
+    return new TinyTraining.Outcome(List.of(), new byte[0], new MemoryPlan(List.of(), 0), open)
+        .openBytes(kind);
+  }
+}
