@@ -1,0 +1,71 @@
+package dev.gatun.train;
+
+import dev.gatun.train.SftConfig.Interval;
+
+/// The keys of evaluation and output.
+final class RunKeys {
+  private RunKeys() {}
+
+  static void addTo(ConfigKeyList keys) {
+    evaluation(keys);
+    output(keys);
+  }
+
+  private static void evaluation(ConfigKeyList keys) {
+    keys.key(
+        "logging_steps",
+        ConfigType.steps(Double.MIN_VALUE),
+        SftConfigBuilder::loggingSteps,
+        c -> c.evaluation().loggingSteps());
+    keys.key(
+        "logging_first_step",
+        ConfigType.bool(),
+        SftConfigBuilder::loggingFirstStep,
+        c -> c.evaluation().loggingFirstStep());
+    keys.key(
+        "eval_strategy",
+        ConfigType.oneOf(Interval.class),
+        SftConfigBuilder::evalStrategy,
+        c -> c.evaluation().evalStrategy());
+    keys.nullable(
+        "eval_steps",
+        ConfigType.steps(Double.MIN_VALUE),
+        SftConfigBuilder::evalSteps,
+        c -> c.evaluation().evalSteps());
+    keys.key(
+        "eval_on_start",
+        ConfigType.bool(),
+        SftConfigBuilder::evalOnStart,
+        c -> c.evaluation().evalOnStart());
+    keys.key(
+        "per_device_eval_batch_size",
+        ConfigType.integer(1),
+        SftConfigBuilder::perDeviceEvalBatchSize,
+        c -> c.evaluation().perDeviceEvalBatchSize());
+  }
+
+  private static void output(ConfigKeyList keys) {
+    keys.key(
+        "output_dir", ConfigType.path(), SftConfigBuilder::outputDir, c -> c.output().outputDir());
+    keys.key(
+        "overwrite_output_dir",
+        ConfigType.bool(),
+        SftConfigBuilder::overwriteOutputDir,
+        c -> c.output().overwriteOutputDir());
+    keys.key(
+        "save_strategy",
+        ConfigType.oneOf(Interval.class),
+        SftConfigBuilder::saveStrategy,
+        c -> c.output().saveStrategy());
+    keys.key(
+        "save_steps",
+        ConfigType.steps(Double.MIN_VALUE),
+        SftConfigBuilder::saveSteps,
+        c -> c.output().saveSteps());
+    keys.nullable(
+        "save_total_limit",
+        ConfigType.integer(1),
+        SftConfigBuilder::saveTotalLimit,
+        c -> c.output().saveTotalLimit());
+  }
+}

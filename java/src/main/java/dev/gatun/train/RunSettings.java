@@ -1,0 +1,98 @@
+package dev.gatun.train;
+
+import dev.gatun.train.SftConfig.Evaluation;
+import dev.gatun.train.SftConfig.Interval;
+import dev.gatun.train.SftConfig.Output;
+import java.nio.file.Path;
+import org.jspecify.annotations.Nullable;
+
+/// The keys of evaluation and output. One of the layers of [SftConfigBuilder], which has all keys.
+public abstract sealed class RunSettings extends TrainingSettings permits AdapterSettings {
+  private double loggingSteps = 10;
+  private boolean loggingFirstStep = false;
+  private Interval evalStrategy = Interval.NO;
+  private @Nullable Double evalSteps;
+  private boolean evalOnStart = false;
+  private int perDeviceEvalBatchSize = 8;
+  private @Nullable Path outputDir;
+  private boolean overwriteOutputDir = false;
+  private Interval saveStrategy = Interval.STEPS;
+  private double saveSteps = 500;
+  private @Nullable Integer saveTotalLimit;
+
+  RunSettings() {}
+
+  public SftConfigBuilder loggingSteps(double value) {
+    loggingSteps = value;
+    return self();
+  }
+
+  public SftConfigBuilder loggingFirstStep(boolean value) {
+    loggingFirstStep = value;
+    return self();
+  }
+
+  public SftConfigBuilder evalStrategy(Interval value) {
+    evalStrategy = value;
+    return self();
+  }
+
+  public SftConfigBuilder evalSteps(@Nullable Double value) {
+    evalSteps = value;
+    return self();
+  }
+
+  public SftConfigBuilder evalOnStart(boolean value) {
+    evalOnStart = value;
+    return self();
+  }
+
+  public SftConfigBuilder perDeviceEvalBatchSize(int value) {
+    perDeviceEvalBatchSize = value;
+    return self();
+  }
+
+  public SftConfigBuilder outputDir(Path value) {
+    outputDir = value;
+    return self();
+  }
+
+  public SftConfigBuilder overwriteOutputDir(boolean value) {
+    overwriteOutputDir = value;
+    return self();
+  }
+
+  public SftConfigBuilder saveStrategy(Interval value) {
+    saveStrategy = value;
+    return self();
+  }
+
+  public SftConfigBuilder saveSteps(double value) {
+    saveSteps = value;
+    return self();
+  }
+
+  public SftConfigBuilder saveTotalLimit(@Nullable Integer value) {
+    saveTotalLimit = value;
+    return self();
+  }
+
+  final Evaluation evaluation() {
+    return new Evaluation(
+        loggingSteps,
+        loggingFirstStep,
+        evalStrategy,
+        evalSteps,
+        evalOnStart,
+        perDeviceEvalBatchSize);
+  }
+
+  final Output output() {
+    return new Output(
+        required(outputDir, "output_dir"),
+        overwriteOutputDir,
+        saveStrategy,
+        saveSteps,
+        saveTotalLimit);
+  }
+}
