@@ -45,8 +45,9 @@ __device__ __forceinline__ void await(uint32_t barrier, int phase) {
   fence_async_reads();
 }
 
-// One lane speaks for its warp.
+// One lane speaks for its warp, when every lane has read what it needed of the tile.
 __device__ __forceinline__ void release(uint32_t barrier) {
+  __syncwarp();
   if ((threadIdx.x & 31) == 0) barrier_arrive(barrier);
 }
 
