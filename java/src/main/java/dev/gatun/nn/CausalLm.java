@@ -259,9 +259,12 @@ public final class CausalLm implements AutoCloseable {
     if (!parameters.isTrainable()) {
       throw new IllegalStateException("a frozen model has no backward pass");
     }
-    Pass pass = pass(batch.tokens(), true, null, Probe.NONE);
+    Pass whole = pass(batch.tokens(), true, null, Probe.NONE);
     long start = arenas.activations().mark();
-    Tensor gradient = pass.activation(batch.tokenCount(), config.hidden());
+    long room = (stack.gradientRoom() + 7) / 8 * 8;
+    Tensor wide = whole.activation(batch.tokenCount(), config.hidden() + room);
+    Tensor gradient = wide.columns(0, config.hidden());
+    Pass pass = whole.withGradientRoom(wide.columns(config.hidden(), room));
     Tensor x = pass.activation(batch.tokenCount(), config.hidden());
     embedding.forward(x, pass);
     DecoderStack.Kept kept = stack.forward(x, pass);
@@ -366,7 +369,7 @@ public final class CausalLm implements AutoCloseable {
   }
 
   private Pass pass(Tokens tokens, boolean training, KvCache.@Nullable Step cache, Probe probe) {
-    return new Pass(backend, arenas.activations(), tokens, training, cache, probe);
+    return new Pass(backend, arenas.activations(), tokens, training, cache, probe, null);
   }
 
   /// The highest use of the activation arena so far, in bytes.
