@@ -261,10 +261,9 @@ public final class CausalLm implements AutoCloseable {
     }
     Pass whole = pass(batch.tokens(), true, null, Probe.NONE);
     long start = arenas.activations().mark();
-    long room = (stack.gradientRoom() + 7) / 8 * 8;
-    Tensor wide = whole.activation(batch.tokenCount(), config.hidden() + room);
+    Tensor wide = LinearGroup.allocate(config.hidden() + stack.gradientRoom(), whole);
     Tensor gradient = wide.columns(0, config.hidden());
-    Pass pass = whole.withGradientRoom(wide.columns(config.hidden(), room));
+    Pass pass = whole.withGradientRoom(wide.columns(config.hidden(), stack.gradientRoom()));
     Tensor x = pass.activation(batch.tokenCount(), config.hidden());
     embedding.forward(x, pass);
     DecoderStack.Kept kept = stack.forward(x, pass);

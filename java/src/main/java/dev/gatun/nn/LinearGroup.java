@@ -11,7 +11,10 @@ import org.jspecify.annotations.Nullable;
 /// Linear layers that share their input, so that the backend may compute them together. It does
 /// where their operands lie side by side, which is how the tensors allocated here lie.
 final class LinearGroup {
-  private static final int COLUMNS = 8; // rows start at multiples of 16 bytes
+  // Columns of a row: whole vectors of 16 bytes, and where that costs little whole lines of 128.
+  private static final int VECTOR = 8;
+  private static final int LINE = 64;
+  private static final int WIDE = 1024;
 
   private final List<Linear> linears;
   private final List<Projection> training;
@@ -88,8 +91,10 @@ final class LinearGroup {
     return new Outputs(List.of(y), inner(room, 0));
   }
 
-  private static Tensor allocate(long columns, Pass pass) {
-    long padded = (columns + COLUMNS - 1) / COLUMNS * COLUMNS;
+  /// `[T, columns]` whose rows start at multiples of 16 bytes, wide ones of 128.
+  static Tensor allocate(long columns, Pass pass) {
+    int unit = columns < WIDE ? VECTOR : LINE;
+    long padded = (columns + unit - 1) / unit * unit;
     return pass.activation(pass.tokenCount(), padded).columns(0, columns);
   }
 
