@@ -84,12 +84,12 @@ final class Assembly {
     }
   }
 
-  DecoderStack stack(CheckpointPolicy policy, DecoderStack.Host host) {
+  DecoderStack stack(Checkpointing checkpointing, HostedLayers.Extents extents) {
     List<DecoderLayer> layers = new ArrayList<>();
     for (int i = 0; i < config.layerCount(); i++) {
       layers.add(new DecoderLayer(attention(i), mlp(i)));
     }
-    return new DecoderStack(layers, policy, training instanceof Training.Full, host);
+    return new DecoderStack(layers, checkpointing, training instanceof Training.Full, extents);
   }
 
   private Attention attention(int index) {

@@ -33,7 +33,7 @@ class CudaOffloadTest {
   void copiesGoOutAndComeBackInTheOrderOfEvents() {
     try (CudaBackend backend = CudaBackend.create(0);
         TensorArena arena = backend.arena("place", 64);
-        OffloadBuffer buffer = backend.offload("inputs", 2, 64)) {
+        OffloadBuffer buffer = backend.offload("inputs", List.of(64L, 64L))) {
       Tensor x = arena.allocate(DType.F32, Shape.of(16));
       float[] values = values(16);
       backend.upload(x, Tensor.ofFloats(x.shape(), values));
