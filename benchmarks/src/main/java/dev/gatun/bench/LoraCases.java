@@ -1,18 +1,18 @@
 package dev.gatun.bench;
 
 import dev.gatun.op.Accumulate;
+import dev.gatun.op.MatmulOps;
 import dev.gatun.op.Projection;
 import dev.gatun.op.TensorArena;
 import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Tensor;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /// The narrow products of low-rank updates without the products of the frozen weight beside them:
-/// `x·Aᵀ`; the gradient of B alone; and the gradients of A and B, with the `dy·B` that A's needs.
-/// Their floor is one pass over the activations that they take.
+/// `dy·B` alone, which is also `x·Aᵀ` of a layer as wide; `dy·B` with the gradient of B; and the
+/// gradient of A. Their floor is one pass over `dy` or `x`.
 final class LoraCases {
   private final ModelShape model;
   private final DType activationType;
@@ -43,20 +43,16 @@ final class LoraCases {
     double rank = model.rank();
     double ranks = rank * matrices.size();
     int element = activationType.bytes();
-    // Gradients are read and written in F32; B and its gradient are as long as the outputs are
-    // wide.
-    double x = (rows + ranks) * in * element + rows * ranks * element;
-    double dA = 2 * ranks * in * Float.BYTES;
-    double dB = rows * (out + ranks) * element + 2 * rank * out * Float.BYTES;
+    double inner = rows * ranks * element;
+    double dy = (rows + rank) * out * element + inner;
+    // Gradients are read and written in F32.
+    double both = dy + inner + 2 * rank * out * Float.BYTES;
+    double x = rows * in * element + inner + 2 * ranks * in * Float.BYTES;
+    double flops = 2 * rows * rank * out;
     String shape = "M=%d %s r=%d".formatted(model.tokens(), name, model.rank());
-    add("inner", shape, 2 * rows * ranks * in, x, place -> inner(place, matrices));
-    add("gradient_b", shape, 2 * rows * rank * out, dB, p -> gradients(p, matrices, false));
-    add(
-        "gradients",
-        shape,
-        2 * rows * (ranks * in + 2 * rank * out),
-        rows * in * element + dA + dB + rank * out * element,
-        place -> gradients(place, matrices, true));
+    add("inner_gradient", shape, flops, dy, place -> backward(place, matrices, false));
+    add("backward_b", shape, 2 * flops, both, place -> backward(place, matrices, true));
+    add("gradient_a", shape, 2 * rows * ranks * in, x, place -> gradientA(place, matrices));
   }
 
   private void add(String product, String shape, double flops, double bytes, Prepare prepare) {
@@ -79,45 +75,56 @@ final class LoraCases {
     return projections;
   }
 
+  // Side by side, as a layer lays them out.
   private List<@Nullable Tensor> inner(Workplace place, int count) {
+    Tensor together = place.activation(model.tokens(), (long) count * model.rank());
     List<@Nullable Tensor> inner = new ArrayList<>();
     for (int i = 0; i < count; i++) {
-      inner.add(place.activation(model.tokens(), model.rank()));
+      inner.add(together.columns((long) i * model.rank(), model.rank()));
     }
     return inner;
+  }
+
+  private List<Tensor> outputs(Workplace place, List<ModelShape.Matrix> matrices) {
+    return matrices.stream().map(m -> place.activation(model.tokens(), m.out())).toList();
   }
 
   private TensorArena scratch(Workplace place, List<Projection> projections) {
     return place.arena(place.backend().matmul().scratchBytes(model.tokens(), projections));
   }
 
-  private Runnable inner(Workplace place, List<ModelShape.Matrix> matrices) {
+  private Runnable backward(Workplace place, List<ModelShape.Matrix> matrices, boolean trained) {
     List<Projection> projections = projections(place, matrices);
-    Tensor x = place.activation(model.tokens(), matrices.getFirst().in());
+    List<Tensor> dys = outputs(place, matrices);
     List<@Nullable Tensor> inner = inner(place, matrices.size());
-    TensorArena scratch = scratch(place, projections);
-    return () -> place.backend().matmul().loraInner(inner, x, projections, scratch);
-  }
-
-  private Runnable gradients(Workplace place, List<ModelShape.Matrix> matrices, boolean both) {
-    int in = matrices.getFirst().in();
-    List<Projection> projections = projections(place, matrices);
-    Tensor x = place.activation(model.tokens(), in);
-    List<Tensor> dys =
-        matrices.stream().map(m -> place.activation(model.tokens(), m.out())).toList();
-    List<@Nullable Tensor> inner = inner(place, matrices.size());
+    List<@Nullable Tensor> innerGradients = inner(place, matrices.size());
     List<Projection.Gradients> gradients = new ArrayList<>();
     for (ModelShape.Matrix matrix : matrices) {
-      Tensor a = both ? place.zeros(DType.F32, model.rank(), in) : null;
-      Tensor b = place.zeros(DType.F32, matrix.out(), model.rank());
-      gradients.add(new Projection.Gradients(null, null, a, b));
+      Tensor b = trained ? place.zeros(DType.F32, matrix.out(), model.rank()) : null;
+      gradients.add(new Projection.Gradients(null, null, null, b));
     }
     TensorArena scratch = scratch(place, projections);
-    List<Projection.Gradients> wanted = Collections.unmodifiableList(gradients);
+    MatmulOps ops = place.backend().matmul();
     return () ->
-        place
-            .backend()
-            .matmul()
-            .backward(null, Accumulate.REPLACE, dys, x, inner, projections, wanted, scratch);
+        ops.backward(
+            null, Accumulate.REPLACE, dys, inner, innerGradients, projections, gradients, scratch);
+  }
+
+  private Runnable gradientA(Workplace place, List<ModelShape.Matrix> matrices) {
+    int in = matrices.getFirst().in();
+    int rank = model.rank();
+    List<Projection> projections = projections(place, matrices);
+    List<Tensor> dys = outputs(place, matrices);
+    Tensor x = place.activation(model.tokens(), in);
+    List<@Nullable Tensor> innerGradients = inner(place, matrices.size());
+    Tensor together = place.zeros(DType.F32, (long) matrices.size() * rank, in);
+    List<Projection.Gradients> gradients = new ArrayList<>();
+    for (int i = 0; i < matrices.size(); i++) {
+      Tensor a = together.rows((long) i * rank, rank);
+      gradients.add(new Projection.Gradients(null, null, a, null));
+    }
+    TensorArena scratch = scratch(place, projections);
+    MatmulOps ops = place.backend().matmul();
+    return () -> ops.weightGradients(dys, innerGradients, x, projections, gradients, scratch);
   }
 }

@@ -49,9 +49,9 @@ class BenchTest {
           "nf4_lora_forward",
           "nf4_lora_backward",
           "nf4_lora_group_forward",
-          "lora_product_inner",
-          "lora_product_gradient_b",
-          "lora_product_gradients",
+          "lora_product_inner_gradient",
+          "lora_product_backward_b",
+          "lora_product_gradient_a",
           "linear_cross_entropy_gradient",
           "attention_forward",
           "attention_backward",
@@ -92,6 +92,8 @@ class BenchTest {
             "train",
             "--model",
             config.toString(),
+            "--documents",
+            "20",
             "--device",
             "cpu",
             "--sequences",
@@ -113,6 +115,11 @@ class BenchTest {
     // Random weights know nothing: the loss is that of guessing.
     assertThat(report.number("loss")).isCloseTo(Math.log(512), within(0.2));
     assertThat(report.number("activation_bytes")).isPositive();
+  }
+
+  @Test
+  void jmhTakesItsOwnOptions() {
+    assertThat(bench("jmh", "-h").err()).isEmpty();
   }
 
   @Test

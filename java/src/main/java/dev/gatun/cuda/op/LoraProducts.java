@@ -28,7 +28,7 @@ final class LoraProducts {
   private static final KernelSpec<Sum> SUM = new KernelSpec<>(MODULE, "lora_sum_f32", Sum.class);
 
   private static final int RANK_STEP = 16; // there is a kernel for each multiple
-  private static final int MOST_RANK = 64;
+  static final int MOST_RANK = 64;
   private static final int FEWEST_ROWS = 256; // below, launches count more than bytes
   private static final int WIDE_STEP = 64;
   private static final int TILE_BYTES = LoraGrid.TILE * LoraGrid.TILE * 2;
