@@ -204,7 +204,8 @@ public final class CheckpointPlanner {
     long sum = 0;
     for (int i = 0; i < mix.counts().length; i++) {
       LayerCheckpoint kind = mix.kinds().get(i);
-      sum += kind.place() == Place.HOST ? mix.counts()[i] * bytes.layer()[kind.extent().ordinal()] : 0;
+      sum +=
+          kind.place() == Place.HOST ? mix.counts()[i] * bytes.layer()[kind.extent().ordinal()] : 0;
     }
     return sum;
   }

@@ -7,10 +7,12 @@ import java.util.ArrayList;
 import java.util.List;
 
 /// How long a training step takes by its floating-point operations, the bytes it moves and the
-/// copies between device and host, where work and copies run beside each other as in [DecoderStack].
-/// For comparing checkpoints with each other: their order is meant to be right, not the seconds.
+/// copies between device and host, where work and copies run beside each other as in
+/// [DecoderStack]. For comparing checkpoints with each other: their order is meant to be right, not
+/// the seconds.
 final class StepEstimate {
-  // Rates of an H100 with PCIe 5; other cards differ in all of them alike. Copies reach 50 GB/s: one
+  // Rates of an H100 with PCIe 5; other cards differ in all of them alike. Copies reach 50 GB/s:
+  // one
   // that is not done in time costs several times what it saves, so that less is counted on.
   private static final double PRODUCT_FLOPS = 780e12;
   private static final double ATTENTION_FLOPS = 450e12;
@@ -29,7 +31,8 @@ final class StepEstimate {
   private final HostBytes copied;
 
   /// Seconds of work of one layer.
-  private record LayerTime(double forward, double backward, double attention, double projections, double expansion) {
+  private record LayerTime(
+      double forward, double backward, double attention, double projections, double expansion) {
     /// Work that backward repeats.
     double rebuild(Extent extent) {
       return switch (extent) {
