@@ -1,12 +1,15 @@
 package dev.gatun.bench;
 
+import dev.gatun.InputException;
 import dev.gatun.model.LoraConfig;
 import dev.gatun.model.ModelConfig;
 import dev.gatun.model.ModelWeights;
 import dev.gatun.model.ParameterLayout;
 import dev.gatun.nn.BatchInput;
 import dev.gatun.nn.CausalLm;
+import dev.gatun.nn.CheckpointPlanner;
 import dev.gatun.nn.CheckpointPolicy;
+import dev.gatun.nn.Checkpointing;
 import dev.gatun.nn.DeviceBatch;
 import dev.gatun.nn.Limits;
 import dev.gatun.nn.LoraInitializer;
@@ -28,8 +31,10 @@ import java.util.Arrays;
 import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.function.Function;
 
 /// Whole training steps of a random NF4 model with LoRA on all linear layers: upload, forward,
 /// backward, clipping, AdamW. What `gatun train` does between two batches, without its files.
@@ -41,6 +46,8 @@ final class TrainStepBench implements AutoCloseable {
   private final Plan plan;
   private final Deque<AutoCloseable> resources = new ArrayDeque<>();
   private final long plannedBytes;
+  private final long hostBytes;
+  private final String checkpointing;
   private final long freeBefore;
   private final CausalLm model;
   private final AdamW optimizer;
@@ -56,13 +63,16 @@ final class TrainStepBench implements AutoCloseable {
   /// @param length tokens of each
   /// @param document tokens of a document on average; `length` for one document a sequence
   /// @param rank of the low-rank updates
+  /// @param memoryBytes what may be reserved in all, for [Mode#AUTO]; `Long.MAX_VALUE` for all
+  ///   there is
   record Plan(
       ModelConfig config,
       int sequences,
       int length,
       int document,
       int rank,
-      CheckpointPolicy checkpointing,
+      Mode checkpointing,
+      long memoryBytes,
       int lossChunkRows) {
     int tokens() {
       return sequences * length;
@@ -88,6 +98,15 @@ final class TrainStepBench implements AutoCloseable {
     }
   }
 
+  /// What layers keep.
+  enum Mode {
+    NONE,
+    PER_LAYER,
+    OFFLOAD,
+    /// What fits into the memory there is.
+    AUTO
+  }
+
   /// What came out.
   ///
   /// @param seconds of each timed step
@@ -96,8 +115,16 @@ final class TrainStepBench implements AutoCloseable {
   /// @param takenBytes of the backend's memory, before the first step to after the last; negative
   ///   where the backend does not know
   /// @param activationBytes the highest use of the activation arena
+  /// @param hostBytes of host memory that checkpoints lie in
+  /// @param checkpointing the mode, and what it chose
   record Result(
-      double[] seconds, double loss, long plannedBytes, long takenBytes, long activationBytes) {
+      double[] seconds,
+      double loss,
+      long plannedBytes,
+      long takenBytes,
+      long activationBytes,
+      long hostBytes,
+      String checkpointing) {
     double median() {
       double[] sorted = seconds.clone();
       Arrays.sort(sorted);
@@ -115,13 +142,31 @@ final class TrainStepBench implements AutoCloseable {
             LoraInitializer.initialize(
                 LoraTargets.resolve(lora, plan.config()), plan.config(), lora.initialization(), 1));
     Limits limits = Limits.training(plan.tokens(), plan.mostDocuments(), plan.length());
-    Options options = new Options(plan.checkpointing(), plan.lossChunkRows(), 0, 0);
     long weightBytes = RandomModel.byteSize(backend, plan.config());
     ModelWeights weights =
         RandomModel.create(backend, plan.config(), arena("weights", weightBytes));
-    MemoryNeed need =
-        CausalLm.memoryNeed(backend, plan.config(), weights, training, limits, options);
-    model = own(CausalLm.create(backend, plan.config(), weights, training, limits, options));
+    Function<Checkpointing, Options> options =
+        kept -> new Options(kept, plan.lossChunkRows(), 0, 0);
+    Function<Checkpointing, MemoryNeed> needs =
+        kept ->
+            CausalLm.memoryNeed(
+                backend, plan.config(), weights, training, limits, options.apply(kept));
+    Checkpointing kept = checkpointing(limits, weightBytes, needs);
+    checkpointing =
+        plan.checkpointing().name().toLowerCase(Locale.ROOT)
+            + (plan.checkpointing() == Mode.AUTO ? ": " + kept : "");
+    MemoryNeed need = needs.apply(kept);
+    hostBytes = need.offloadBytes();
+    plannedBytes = weightBytes + otherBytes(need) + need.activationBytes();
+    if (plannedBytes > plan.memoryBytes()) {
+      throw new InputException(
+          "the step needs %s; --memory allows %s"
+              .formatted(Bench.gigabytes(plannedBytes), Bench.gigabytes(plan.memoryBytes())));
+    }
+    model =
+        own(
+            CausalLm.create(
+                backend, plan.config(), weights, training, limits, options.apply(kept)));
     optimizer =
         own(
             new AdamW(
@@ -130,17 +175,43 @@ final class TrainStepBench implements AutoCloseable {
                 ParameterGroup.decayed(model.parameters(), LEARNING_RATE, 0),
                 AdamW.Settings.defaults()));
     norm = own(new GradientNorm(backend, model.parameters()));
-    long batchBytes = need.batchBytes() + TensorArena.sizeOf(DType.F32, 1);
-    batchArena = arena("batch", batchBytes);
+    batchArena = arena("batch", batchBytes(need));
     upstream = batchArena.allocate(DType.F32, Shape.of(1));
-    plannedBytes =
-        weightBytes
-            + need.modelBytes()
-            + batchBytes
-            + AdamW.byteSize(need.flatParameterCount())
-            + GradientNorm.byteSize(backend, need.flatParameterCount());
     lastBatch = upload();
     backend.upload(upstream, Tensor.ofFloats(Shape.of(1), 1f / lastBatch.trainedCount()));
+  }
+
+  private Checkpointing checkpointing(
+      Limits limits, long weightBytes, Function<Checkpointing, MemoryNeed> needs) {
+    return switch (plan.checkpointing()) {
+      case NONE -> CheckpointPolicy.NONE;
+      case PER_LAYER -> CheckpointPolicy.PER_LAYER;
+      case OFFLOAD -> CheckpointPolicy.OFFLOAD;
+      case AUTO -> {
+        long most = Math.min(plan.memoryBytes(), freeBefore);
+        long others = weightBytes + otherBytes(needs.apply(CheckpointPolicy.PER_LAYER));
+        yield CheckpointPlanner.plan(
+            plan.config(),
+            limits,
+            new CheckpointPlanner.Budget(
+                most == Long.MAX_VALUE ? most : most - others,
+                backend.usesHostMemory() ? 0 : backend.offloadMemoryBytes() / 2),
+            needs);
+      }
+    };
+  }
+
+  private static long batchBytes(MemoryNeed need) {
+    return need.batchBytes() + TensorArena.sizeOf(DType.F32, 1);
+  }
+
+  /// All but weights and activations.
+  private long otherBytes(MemoryNeed need) {
+    return need.parameterBytes()
+        + need.tableBytes()
+        + batchBytes(need)
+        + AdamW.byteSize(need.flatParameterCount())
+        + GradientNorm.byteSize(backend, need.flatParameterCount());
   }
 
   private static LoraConfig lora(int rank) {
@@ -191,7 +262,9 @@ final class TrainStepBench implements AutoCloseable {
         loss,
         plannedBytes,
         free == Long.MAX_VALUE ? -1 : freeBefore - free,
-        model.activationPeakBytes());
+        model.activationPeakBytes(),
+        hostBytes,
+        checkpointing);
   }
 
   private void step() {
@@ -234,7 +307,7 @@ final class TrainStepBench implements AutoCloseable {
     json.put("length", plan.length());
     json.put("document", plan.document());
     json.put("rank", plan.rank());
-    json.put("checkpointing", plan.checkpointing().name());
+    json.put("checkpointing", result.checkpointing());
     json.put("median_step_seconds", result.median());
     json.put("tokens_per_second", plan.tokens() / result.median());
     json.put("flops_per_second", flops(plan) / result.median());
@@ -242,6 +315,7 @@ final class TrainStepBench implements AutoCloseable {
     json.put("planned_bytes", result.plannedBytes());
     json.put("taken_bytes", result.takenBytes());
     json.put("activation_bytes", result.activationBytes());
+    json.put("host_bytes", result.hostBytes());
     json.put("step_seconds", Arrays.stream(result.seconds()).boxed().toList());
     return json;
   }

@@ -3,8 +3,8 @@ package dev.gatun.bench;
 import dev.gatun.InputException;
 import dev.gatun.io.ModelConfigReader;
 import dev.gatun.model.ModelConfig;
-import dev.gatun.nn.CheckpointPolicy;
 import dev.gatun.nn.Options;
+import dev.gatun.train.MemorySize;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.PrintWriter;
@@ -64,7 +64,13 @@ final class TrainStepCommand implements Callable<Integer> {
       names = "--checkpointing",
       paramLabel = "POLICY",
       description = "${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
-  private CheckpointPolicy checkpointing = CheckpointPolicy.PER_LAYER;
+  private TrainStepBench.Mode checkpointing = TrainStepBench.Mode.PER_LAYER;
+
+  @Option(
+      names = "--memory",
+      paramLabel = "AMOUNT",
+      description = "What --checkpointing auto may fill, such as 11GB (default: the device).")
+  private @Nullable String memory;
 
   @Option(
       names = "--loss-chunk",
@@ -114,7 +120,8 @@ final class TrainStepCommand implements Callable<Integer> {
     }
     int document = documents == null ? length : Math.min(documents, length);
     TrainStepBench.Plan plan =
-        new TrainStepBench.Plan(config, sequences, length, document, rank, checkpointing, chunk);
+        new TrainStepBench.Plan(
+            config, sequences, length, document, rank, checkpointing, memoryBytes(), chunk);
     try (MeasuredDevice measured = MeasuredDevice.open(device);
         TrainStepBench bench = new TrainStepBench(measured.backend(), plan)) {
       TrainStepBench.Result result = bench.run(warmup, steps);
@@ -140,7 +147,7 @@ final class TrainStepCommand implements Callable<Integer> {
         plan.document() == plan.length()
             ? ""
             : " of documents of %d on average".formatted(plan.document()),
-        plan.checkpointing().name().toLowerCase(Locale.ROOT));
+        result.checkpointing());
     double seconds = result.median();
     out.printf(
         Locale.ROOT,
@@ -151,9 +158,10 @@ final class TrainStepCommand implements Callable<Integer> {
         TrainStepBench.flops(plan) / seconds / 1e12,
         result.loss());
     out.printf(
-        "memory: planned %s, of it activations %s in use at most%s%n",
+        "memory: planned %s, of it activations %s in use at most%s%s%n",
         Bench.gigabytes(result.plannedBytes()),
         Bench.gigabytes(result.activationBytes()),
+        result.hostBytes() == 0 ? "" : ", host " + Bench.gigabytes(result.hostBytes()),
         result.takenBytes() < 0
             ? ""
             : String.format(
@@ -161,6 +169,18 @@ final class TrainStepCommand implements Callable<Integer> {
                 ", taken from the device %s (%+.2f %%)",
                 Bench.gigabytes(result.takenBytes()),
                 100.0 * (result.takenBytes() - result.plannedBytes()) / result.plannedBytes()));
+  }
+
+  private long memoryBytes() {
+    if (memory == null) {
+      return Long.MAX_VALUE;
+    }
+    if (checkpointing != TrainStepBench.Mode.AUTO) {
+      throw new InputException("--memory is for --checkpointing auto");
+    }
+    return MemorySize.parse(memory)
+        .orElseThrow(() ->
+            new InputException("--memory takes an amount such as 11GB or 9.5GiB, not " + memory));
   }
 
   private ModelConfig config() throws IOException {

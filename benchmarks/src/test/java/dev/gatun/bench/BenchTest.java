@@ -9,6 +9,8 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -115,6 +117,46 @@ class BenchTest {
     // Random weights know nothing: the loss is that of guessing.
     assertThat(report.number("loss")).isCloseTo(Math.log(512), within(0.2));
     assertThat(report.number("activation_bytes")).isPositive();
+  }
+
+  @Test
+  void checkpointsFollowFromTheMemoryGiven() throws IOException {
+    Path config = folder.resolve("config.json");
+    Files.writeString(config, CONFIG);
+    String[] command = {
+      "train",
+      "--model",
+      config.toString(),
+      "--device",
+      "cpu",
+      "--sequences",
+      "2",
+      "--length",
+      "16",
+      "--rank",
+      "4",
+      "--steps",
+      "1",
+      "--warmup",
+      "0",
+      "--checkpointing"
+    };
+
+    Run free = bench(with(command, "auto"));
+    Run tight = bench(with(command, "auto", "--memory", "1KB"));
+    Run fixed = bench(with(command, "none", "--memory", "1GB"));
+    Run wrong = bench(with(command, "auto", "--memory", "much"));
+
+    assertThat(free.status()).as(free.err()).isZero();
+    assertThat(free.out()).containsPattern("checkpointing auto: \\d+ layers? everything");
+    assertThat(tight.status()).isEqualTo(2);
+    assertThat(tight.err()).contains("--memory allows 0.00 GB").hasLineCount(1);
+    assertThat(fixed.err()).contains("--memory is for --checkpointing auto").hasLineCount(1);
+    assertThat(wrong.err()).contains("such as 11GB or 9.5GiB, not much").hasLineCount(1);
+  }
+
+  private static String[] with(String[] command, String... more) {
+    return Stream.concat(Arrays.stream(command), Arrays.stream(more)).toArray(String[]::new);
   }
 
   @Test

@@ -116,8 +116,8 @@ class CheckpointPlannerTest {
       long least = need.apply(CheckpointPolicy.OFFLOAD).activationBytes();
       long most = need.apply(CheckpointPolicy.NONE).activationBytes();
       double before = Double.POSITIVE_INFINITY;
-      for (int i = 0; i <= 8; i++) {
-        long cap = least + (most - least) * i / 8;
+      for (int i = 0; i <= 6; i++) {
+        long cap = least + (most - least) * i / 6;
 
         LayerCheckpoints plan = plan(limits, cap, PLENTY, need);
 

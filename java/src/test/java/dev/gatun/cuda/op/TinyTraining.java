@@ -139,9 +139,9 @@ final class TinyTraining {
 
   /// Limits from what the least takes to what everything takes.
   static long[] limits(MemoryPlan least, MemoryPlan most) {
-    long[] limits = new long[6];
+    long[] limits = new long[4];
     for (int i = 0; i < limits.length; i++) {
-      limits[i] = arenaBytes(least) + (arenaBytes(most) - arenaBytes(least)) * i / 5;
+      limits[i] = arenaBytes(least) + (arenaBytes(most) - arenaBytes(least)) * i / 3;
     }
     return limits;
   }
