@@ -162,7 +162,7 @@ final class StatementParser extends ExpressionParser {
       return first;
     }
     List<Target> targets = new ArrayList<>(List.of(first));
-    while (skipOperator(",") && at(Kind.NAME) && !atName("in")) {
+    while (skipOperator(",") && (atOperator("(") || (at(Kind.NAME) && !atName("in")))) {
       targets.add(target());
     }
     return new Target.Several(targets);

@@ -84,10 +84,7 @@ final class StringSplit {
     int to = endOfWord(text, text.length());
     while (to > 0) {
       if (most >= 0 && parts.size() >= most) {
-        String rest = Whitespace.stripLeading(text.substring(0, to));
-        if (!rest.isEmpty()) {
-          parts.add(rest);
-        }
+        parts.add(text.substring(0, to));
         break;
       }
       int from = to;
