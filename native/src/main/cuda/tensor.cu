@@ -44,6 +44,17 @@ __device__ void tensor_binary(void* destination, int destination_type, int64_t d
 TENSOR_BINARY(tensor_copy, false)
 TENSOR_BINARY(tensor_add, true)
 
+// destination[:, first : first + rank] = scale * factor [rows, rank], zeros in the other columns; factor may be null with rank 0.
+extern "C" __global__ void __launch_bounds__(256)
+    tensor_place_bf16(bf16* destination, int64_t destination_stride, const bf16* factor, int64_t factor_stride, int64_t rows,
+                      int64_t cols, int64_t first, int64_t rank, float scale) {
+  for (int64_t i = blockIdx.x * 256ll + threadIdx.x; i < rows * cols; i += gridDim.x * 256ll) {
+    int64_t r = i / cols, c = i % cols, k = c - first;
+    float v = k >= 0 && k < rank ? scale * __bfloat162float(factor[r * factor_stride + k]) : 0.f;
+    destination[r * destination_stride + c] = __float2bfloat16_rn(v);
+  }
+}
+
 // flag[0] = 1 where any element is NaN or infinite; all writers write the same value.
 extern "C" __global__ void __launch_bounds__(256)
     tensor_check_finite(int* flag, const void* x, int type, int64_t stride, int64_t rows, int64_t cols) {

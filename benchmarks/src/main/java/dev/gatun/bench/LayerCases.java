@@ -1,5 +1,6 @@
 package dev.gatun.bench;
 
+import dev.gatun.nn.Options;
 import dev.gatun.op.AttentionOps;
 import dev.gatun.op.Backend;
 import dev.gatun.op.LossOps;
@@ -21,7 +22,6 @@ import java.util.stream.Collectors;
 /// Everything of a training step that is no linear layer.
 final class LayerCases {
   private static final float EPSILON = 1e-5f;
-  private static final int LOSS_CHUNK_ROWS = 256;
 
   private final ModelShape model;
   private final long elementBytes;
@@ -78,7 +78,7 @@ final class LayerCases {
       labels[i] = random.nextInt(model.vocabulary());
     }
     LossOps.Targets targets = new LossOps.Targets(place.ints(rows), place.ints(labels));
-    LossOps.Config config = LossOps.Config.plain(LOSS_CHUNK_ROWS);
+    LossOps.Config config = LossOps.Config.plain(Options.lossChunkRows(model.vocabulary()));
     LossOps.Outputs outputs =
         new LossOps.Outputs(place.zeros(DType.F32, tokens), place.zeros(DType.I32, tokens), null);
     Tensor upstream = place.random(DType.F32, 1);

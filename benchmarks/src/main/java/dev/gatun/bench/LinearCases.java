@@ -8,8 +8,8 @@ import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Collections;
 import java.util.List;
+import java.util.function.ToLongFunction;
 import org.jspecify.annotations.Nullable;
 
 /// Linear layers: NF4 alone at many numbers of rows, and with low-rank updates at a training batch.
@@ -80,7 +80,6 @@ final class LinearCases {
   private static Runnable backward(Workplace place, ModelShape.Matrix matrix, int rows) {
     List<List<Projection>> copies = copies(place, matrix, rows);
     Tensor dx = place.activation(rows, matrix.in());
-    Tensor x = place.activation(rows, matrix.in());
     Tensor dy = place.activation(rows, matrix.out());
     TensorArena scratch = scratch(place, rows, copies.getFirst());
     List<@Nullable Tensor> none = Arrays.asList((Tensor) null);
@@ -94,7 +93,7 @@ final class LinearCases {
                     dx,
                     Accumulate.REPLACE,
                     List.of(dy),
-                    x,
+                    none,
                     none,
                     weight,
                     List.of(Projection.Gradients.NONE),
@@ -168,34 +167,69 @@ final class LinearCases {
 
   private Runnable adaptedForward(Workplace place, List<ModelShape.Matrix> matrices) {
     int rows = model.tokens();
+    long in = matrices.getFirst().in();
+    long outs = matrices.stream().mapToLong(ModelShape.Matrix::out).sum();
     List<Projection> projections = projections(place, matrices);
-    Tensor x = place.activation(rows, matrices.getFirst().in());
-    List<Tensor> ys = matrices.stream().map(m -> place.activation(rows, m.out())).toList();
-    List<Tensor> inner = matrices.stream().map(_ -> place.activation(rows, model.rank())).toList();
+    // As a layer lays them out: inner columns behind the input, outputs side by side.
+    Tensor wide = place.activation(rows, in + ranks(matrices));
+    List<Tensor> ys = columns(place.activation(rows, outs), 0, matrices, ModelShape.Matrix::out);
+    List<@Nullable Tensor> inner = new ArrayList<>(columns(wide, in, matrices, _ -> model.rank()));
     TensorArena scratch = scratch(place, rows, projections);
-    return () -> place.backend().matmul().forward(ys, inner, x, null, projections, scratch);
+    return () ->
+        place
+            .backend()
+            .matmul()
+            .forward(ys, inner, wide.columns(0, in), null, projections, scratch);
+  }
+
+  private long ranks(List<ModelShape.Matrix> matrices) {
+    return (long) model.rank() * matrices.size();
+  }
+
+  private static List<Tensor> columns(
+      Tensor buffer,
+      long first,
+      List<ModelShape.Matrix> matrices,
+      ToLongFunction<ModelShape.Matrix> width) {
+    List<Tensor> parts = new ArrayList<>();
+    long column = first;
+    for (ModelShape.Matrix matrix : matrices) {
+      parts.add(buffer.columns(column, width.applyAsLong(matrix)));
+      column += width.applyAsLong(matrix);
+    }
+    return parts;
   }
 
   private Runnable adaptedBackward(Workplace place, List<ModelShape.Matrix> matrices) {
     int rows = model.tokens();
     int in = matrices.getFirst().in();
+    long outs = matrices.stream().mapToLong(ModelShape.Matrix::out).sum();
     List<Projection> projections = projections(place, matrices);
     Tensor dx = place.activation(rows, in);
     Tensor x = place.activation(rows, in);
-    List<Tensor> dys = matrices.stream().map(m -> place.activation(rows, m.out())).toList();
-    List<Tensor> inner = matrices.stream().map(_ -> place.activation(rows, model.rank())).toList();
+    Tensor wide = place.activation(rows, outs + ranks(matrices));
+    List<Tensor> dys = columns(wide, 0, matrices, ModelShape.Matrix::out);
+    List<@Nullable Tensor> innerGradients =
+        new ArrayList<>(columns(wide, outs, matrices, _ -> model.rank()));
+    List<@Nullable Tensor> inner = new ArrayList<>();
     List<Projection.Gradients> gradients = new ArrayList<>();
     for (ModelShape.Matrix matrix : matrices) {
+      inner.add(place.activation(rows, model.rank()));
       Tensor a = place.zeros(DType.F32, model.rank(), in);
       Tensor b = place.zeros(DType.F32, matrix.out(), model.rank());
       gradients.add(new Projection.Gradients(null, null, a, b));
     }
     TensorArena scratch = scratch(place, rows, projections);
-    List<Projection.Gradients> all = Collections.unmodifiableList(gradients);
-    return () ->
-        place
-            .backend()
-            .matmul()
-            .backward(dx, Accumulate.REPLACE, dys, x, inner, projections, all, scratch);
+    return () -> {
+      place
+          .backend()
+          .matmul()
+          .backward(
+              dx, Accumulate.REPLACE, dys, inner, innerGradients, projections, gradients, scratch);
+      place
+          .backend()
+          .matmul()
+          .weightGradients(dys, innerGradients, x, projections, gradients, scratch);
+    };
   }
 }

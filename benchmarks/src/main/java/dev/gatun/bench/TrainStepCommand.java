@@ -4,6 +4,7 @@ import dev.gatun.InputException;
 import dev.gatun.io.ModelConfigReader;
 import dev.gatun.model.ModelConfig;
 import dev.gatun.nn.CheckpointPolicy;
+import dev.gatun.nn.Options;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.PrintWriter;
@@ -61,8 +62,8 @@ final class TrainStepCommand implements Callable<Integer> {
   @Option(
       names = "--loss-chunk",
       paramLabel = "ROWS",
-      description = "Rows whose logits exist at a time (default: ${DEFAULT-VALUE}).")
-  private int lossChunk = 256;
+      description = "Rows whose logits exist at a time (default: as gatun train).")
+  private @Nullable Integer lossChunk;
 
   @Option(
       names = "--steps",
@@ -89,7 +90,8 @@ final class TrainStepCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    for (int value : new int[] {sequences, length, rank, lossChunk, steps}) {
+    for (int value :
+        new int[] {sequences, length, rank, lossChunk == null ? 1 : lossChunk, steps}) {
       if (value < 1) {
         throw new InputException(
             "--sequences, --length, --rank, --loss-chunk and --steps start at 1, not " + value);
@@ -98,8 +100,10 @@ final class TrainStepCommand implements Callable<Integer> {
     if (length < 2) {
       throw new InputException("--length is 1; a sequence needs 2 tokens to predict one");
     }
+    ModelConfig config = config();
+    int chunk = lossChunk == null ? Options.lossChunkRows(config.vocabulary()) : lossChunk;
     TrainStepBench.Plan plan =
-        new TrainStepBench.Plan(config(), sequences, length, rank, checkpointing, lossChunk);
+        new TrainStepBench.Plan(config, sequences, length, rank, checkpointing, chunk);
     try (MeasuredDevice measured = MeasuredDevice.open(device);
         TrainStepBench bench = new TrainStepBench(measured.backend(), plan)) {
       TrainStepBench.Result result = bench.run(warmup, steps);

@@ -12,6 +12,7 @@ import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.util.List;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /// Linear layers through [Gemm]; 4-bit weights are dequantised to F32 while they are packed.
@@ -47,23 +48,11 @@ final class CpuMatmulOps implements MatmulOps {
           1);
       Projection.Lora lora = projection.lora();
       if (lora != null) {
-        addLora(y, i < loraInner.size() ? loraInner.get(i) : null, x, lora, scratch);
+        Rows inner = new Rows(Objects.requireNonNull(loraInner.get(i), "room for x·Aᵀ"));
+        computeInner(inner, x, lora, scratch);
+        gemm.add(y, new Operand(inner, false), new Operand(new Rows(lora.b()), true), lora.scale());
       }
     }
-  }
-
-  private void addLora(
-      Rows y, @Nullable Tensor saved, Tensor x, Projection.Lora lora, TensorArena scratch) {
-    long mark = scratch.mark();
-    Tensor inner =
-        saved != null ? saved : scratch.allocate(DType.F32, Shape.of(x.rows(), lora.rank()));
-    computeInner(new Rows(inner), x, lora, scratch);
-    gemm.add(
-        y,
-        new Operand(new Rows(inner), false),
-        new Operand(new Rows(lora.b()), true),
-        lora.scale());
-    scratch.release(mark);
   }
 
   private void computeInner(Rows inner, Tensor x, Projection.Lora lora, TensorArena scratch) {
@@ -71,18 +60,6 @@ final class CpuMatmulOps implements MatmulOps {
     Rows dropped = new Rows(dropped(x, lora.dropout(), scratch));
     gemm.replace(inner, new Operand(dropped, false), new Operand(new Rows(lora.a()), true), 1);
     scratch.release(mark);
-  }
-
-  @Override
-  public void loraInner(
-      List<@Nullable Tensor> inner, Tensor x, List<Projection> projections, TensorArena scratch) {
-    for (int i = 0; i < projections.size(); i++) {
-      Tensor target = inner.get(i);
-      Projection.Lora lora = projections.get(i).lora();
-      if (target != null && lora != null) {
-        computeInner(new Rows(target), x, lora, scratch);
-      }
-    }
   }
 
   private Tensor dropped(Tensor x, @Nullable Dropout dropout, TensorArena scratch) {
@@ -111,8 +88,8 @@ final class CpuMatmulOps implements MatmulOps {
       @Nullable Tensor dx,
       Accumulate accumulate,
       List<Tensor> dys,
-      Tensor x,
       List<@Nullable Tensor> loraInner,
+      List<@Nullable Tensor> innerGradients,
       List<Projection> projections,
       List<Projection.Gradients> gradients,
       TensorArena scratch) {
@@ -130,59 +107,59 @@ final class CpuMatmulOps implements MatmulOps {
         mode = Accumulate.ADD;
       }
       Projection.Gradients wanted = gradients.get(i);
-      if (wanted.weight() != null) {
-        gemm.add(
-            new Rows(wanted.weight()), new Operand(dy, true), new Operand(new Rows(x), false), 1);
-      }
       if (wanted.bias() != null) {
         loops.addColumnSums(wanted.bias(), dy);
       }
-      if (projection.lora() != null) {
-        loraBackward(
-            new LoraStep(projection.lora(), wanted, i < loraInner.size() ? loraInner.get(i) : null),
-            dx,
-            dy,
-            x,
-            scratch);
+      Projection.Lora lora = projection.lora();
+      if (lora == null) {
+        continue;
+      }
+      if (wanted.b() != null) {
+        Tensor inner = Objects.requireNonNull(loraInner.get(i), "what forward saved");
+        gemm.add(
+            new Rows(wanted.b()),
+            new Operand(dy, true),
+            new Operand(new Rows(inner), false),
+            lora.scale());
+      }
+      Rows dInner = new Rows(Objects.requireNonNull(innerGradients.get(i), "room for dy·B"));
+      gemm.replace(
+          dInner, new Operand(dy, false), new Operand(new Rows(lora.b()), false), lora.scale());
+      if (dx != null) {
+        long mark = scratch.mark();
+        addInputGradient(dx, dInner, lora, scratch);
+        scratch.release(mark);
       }
     }
   }
 
-  private record LoraStep(
-      Projection.Lora lora, Projection.Gradients gradients, @Nullable Tensor inner) {}
-
-  private void loraBackward(
-      LoraStep step, @Nullable Tensor dx, Rows dy, Tensor x, TensorArena scratch) {
-    Projection.Lora lora = step.lora();
-    Tensor da = step.gradients().a();
-    Tensor db = step.gradients().b();
-    if (dx == null && da == null && db == null) {
-      return;
-    }
-    long mark = scratch.mark();
-    if (db != null) {
-      if (step.inner() == null) {
-        throw new IllegalArgumentException("the gradient of B needs what forward saved");
+  @Override
+  public void weightGradients(
+      List<Tensor> dys,
+      List<@Nullable Tensor> innerGradients,
+      Tensor x,
+      List<Projection> projections,
+      List<Projection.Gradients> gradients,
+      TensorArena scratch) {
+    for (int i = 0; i < projections.size(); i++) {
+      Projection.Gradients wanted = gradients.get(i);
+      if (wanted.weight() != null) {
+        Operand dy = new Operand(new Rows(dys.get(i)), true);
+        gemm.add(new Rows(wanted.weight()), dy, new Operand(new Rows(x), false), 1);
       }
-      gemm.add(
-          new Rows(db),
-          new Operand(dy, true),
-          new Operand(new Rows(step.inner()), false),
-          lora.scale());
+      Projection.Lora lora = projections.get(i).lora();
+      if (lora != null && wanted.a() != null) {
+        long mark = scratch.mark();
+        Tensor dInner = Objects.requireNonNull(innerGradients.get(i), "what backward left");
+        Rows dropped = new Rows(dropped(x, lora.dropout(), scratch));
+        gemm.add(
+            new Rows(wanted.a()),
+            new Operand(new Rows(dInner), true),
+            new Operand(dropped, false),
+            1);
+        scratch.release(mark);
+      }
     }
-    Rows dInner = new Rows(scratch.allocate(DType.F32, Shape.of(x.rows(), lora.rank())));
-    gemm.replace(
-        dInner, new Operand(dy, false), new Operand(new Rows(lora.b()), false), lora.scale());
-    if (da != null) {
-      long inside = scratch.mark();
-      Rows dropped = new Rows(dropped(x, lora.dropout(), scratch));
-      gemm.add(new Rows(da), new Operand(dInner, true), new Operand(dropped, false), 1);
-      scratch.release(inside);
-    }
-    if (dx != null) {
-      addInputGradient(dx, dInner, lora, scratch);
-    }
-    scratch.release(mark);
   }
 
   private void addInputGradient(Tensor dx, Rows dInner, Projection.Lora lora, TensorArena scratch) {
@@ -228,12 +205,10 @@ final class CpuMatmulOps implements MatmulOps {
     long most = 0;
     for (Projection projection : projections) {
       Projection.Lora lora = projection.lora();
-      if (lora == null) {
-        continue;
+      if (lora != null && lora.dropout() != null) {
+        long elements = Math.multiplyExact(rows, projection.weight().in());
+        most = Math.max(most, TensorArena.sizeOf(DType.F32, elements));
       }
-      long inner = TensorArena.sizeOf(DType.F32, Math.multiplyExact(rows, lora.rank()));
-      long copy = TensorArena.sizeOf(DType.F32, Math.multiplyExact(rows, projection.weight().in()));
-      most = Math.max(most, inner + (lora.dropout() == null ? 0 : copy));
     }
     return most;
   }

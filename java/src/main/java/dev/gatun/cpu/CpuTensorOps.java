@@ -16,10 +16,13 @@ final class CpuTensorOps implements TensorOps {
 
   @Override
   public void zero(Tensor tensor) {
-    if (!tensor.isContiguous()) {
-      throw new IllegalArgumentException("only contiguous tensors are zeroed: " + tensor.shape());
+    if (tensor.isContiguous()) {
+      tensor.segment().fill((byte) 0);
+      return;
     }
-    tensor.segment().fill((byte) 0);
+    for (long row = 0; row < tensor.rows(); row++) {
+      tensor.rows(row, 1).segment().fill((byte) 0);
+    }
   }
 
   @Override

@@ -14,9 +14,11 @@ import dev.gatun.op.TensorArena;
 import dev.gatun.quant.Absmax;
 import dev.gatun.quant.Weight;
 import dev.gatun.tensor.DType;
+import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.util.Collections;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /// Single kernels on the caller's own device memory, stream and context: JCuda's, or those of any
 /// other user of the CUDA driver.
@@ -99,7 +101,9 @@ public final class GatunKernels implements AutoCloseable {
 
   /// Scratch that [#linear] and [#linearBackward] of this layer need at most.
   public long scratchBytes(Linear layer) {
-    return ops.matmul().scratchBytes(layer.x().rows(), List.of(views.projection(layer)));
+    Lora lora = layer.lora();
+    long inner = lora == null ? 0 : TensorArena.sizeOf(DType.BF16, layer.x().rows() * lora.rank());
+    return inner + ops.matmul().scratchBytes(layer.x().rows(), List.of(views.projection(layer)));
   }
 
   /// Scratch that [#crossEntropy] needs at most.
@@ -153,35 +157,51 @@ public final class GatunKernels implements AutoCloseable {
 
   /// A linear layer over a dense or 4-bit weight, with its low-rank update in the same pass.
   public void linear(Linear layer) {
+    long mark = scratch.mark();
+    Tensor inner = views.matrixOrNull("loraInner", layer.loraInner());
     ops.matmul()
         .forward(
             List.of(views.matrix("y", layer.y())),
-            Collections.singletonList(views.matrixOrNull("loraInner", layer.loraInner())),
+            Collections.singletonList(inner == null ? innerScratch(layer) : inner),
             views.matrix("x", layer.x()),
             views.matrixOrNull("residual", layer.residual()),
             List.of(views.projection(layer)),
             scratch);
+    scratch.release(mark);
+  }
+
+  private @Nullable Tensor innerScratch(Linear layer) {
+    Lora lora = layer.lora();
+    return lora == null
+        ? null
+        : scratch.allocate(DType.BF16, Shape.of(layer.x().rows(), lora.rank()));
   }
 
   /// The gradients of a linear layer: of its input, its low-rank update, its bias, its weight.
   public void linearBackward(LinearBackward call) {
     Linear layer = call.forward();
     LinearBackward.Gradients wanted = call.gradients();
+    List<Tensor> dys = List.of(views.matrix("dy", call.dy()));
+    List<Projection> projections = List.of(views.projection(layer));
+    List<Projection.Gradients> gradients =
+        List.of(
+            new Projection.Gradients(
+                views.matrixOrNull("dW", wanted.weight()),
+                views.vectorOrNull("dbias", wanted.bias()),
+                views.matrixOrNull("dA", wanted.a()),
+                views.matrixOrNull("dB", wanted.b())));
+    Tensor dx = views.matrixOrNull("dx", call.dx());
+    List<@Nullable Tensor> inner =
+        Collections.singletonList(views.matrixOrNull("loraInner", layer.loraInner()));
+    long mark = scratch.mark();
+    List<@Nullable Tensor> innerGradients = Collections.singletonList(innerScratch(layer));
     ops.matmul()
         .backward(
-            views.matrixOrNull("dx", call.dx()),
-            call.accumulate(),
-            List.of(views.matrix("dy", call.dy())),
-            views.matrix("x", layer.x()),
-            Collections.singletonList(views.matrixOrNull("loraInner", layer.loraInner())),
-            List.of(views.projection(layer)),
-            List.of(
-                new Projection.Gradients(
-                    views.matrixOrNull("dW", wanted.weight()),
-                    views.vectorOrNull("dbias", wanted.bias()),
-                    views.matrixOrNull("dA", wanted.a()),
-                    views.matrixOrNull("dB", wanted.b()))),
-            scratch);
+            dx, call.accumulate(), dys, inner, innerGradients, projections, gradients, scratch);
+    ops.matmul()
+        .weightGradients(
+            dys, innerGradients, views.matrix("x", layer.x()), projections, gradients, scratch);
+    scratch.release(mark);
   }
 
   /// Losses of the trained rows and, in the same pass, their gradients.

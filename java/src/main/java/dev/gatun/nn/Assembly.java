@@ -13,6 +13,7 @@ import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -51,26 +52,27 @@ final class Assembly {
     if (training instanceof Training.Full) {
       return ModuleTree.parameters(config);
     }
-    Map<String, ModuleTree.Linear> known = new HashMap<>();
-    ModuleTree.linears(config).forEach(linear -> known.put(linear.path(), linear));
+    Map<String, LoraModule> adapters = new LinkedHashMap<>(training.adapters());
     List<Parameter.Spec> specs = new ArrayList<>();
-    training
-        .adapters()
-        .forEach((path, module) -> {
-          ModuleTree.Linear linear = known.get(path);
-          if (linear == null) {
-            throw new InputException(
-                "the adapter updates %s, which is no linear layer of this model; use the base model it was trained on"
-                    .formatted(path));
-          }
-          int rank = module.adapted().rank();
-          Shape a = Shape.of(rank, linear.in());
-          Shape b = Shape.of(linear.out(), rank);
-          requireShape(path, "A", module.a().shape(), a);
-          requireShape(path, "B", module.b().shape(), b);
-          specs.add(new Parameter.Spec(ModuleTree.loraA(path), Kind.LORA_A, a));
-          specs.add(new Parameter.Spec(ModuleTree.loraB(path), Kind.LORA_B, b));
-        });
+    for (ModuleTree.Linear linear : ModuleTree.linears(config)) {
+      String path = linear.path();
+      LoraModule module = adapters.remove(path);
+      if (module == null) {
+        continue;
+      }
+      int rank = module.adapted().rank();
+      Shape a = Shape.of(rank, linear.in());
+      Shape b = Shape.of(linear.out(), rank);
+      requireShape(path, "A", module.a().shape(), a);
+      requireShape(path, "B", module.b().shape(), b);
+      specs.add(new Parameter.Spec(ModuleTree.loraA(path), Kind.LORA_A, a));
+      specs.add(new Parameter.Spec(ModuleTree.loraB(path), Kind.LORA_B, b));
+    }
+    if (!adapters.isEmpty()) {
+      throw new InputException(
+          "the adapter updates %s, which is no linear layer of this model; use the base model it was trained on"
+              .formatted(adapters.keySet().iterator().next()));
+    }
     return specs;
   }
 

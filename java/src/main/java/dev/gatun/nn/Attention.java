@@ -20,10 +20,9 @@ final class Attention implements Layer<Attention.Saved> {
       Tensor k,
       Tensor v,
       @Nullable HeadNorms heads,
-      Tensor out,
+      LinearGroup.Input out,
       Tensor logSumExp,
-      List<@Nullable Tensor> inputInner,
-      List<@Nullable Tensor> outputInner) {}
+      LinearGroup.Inner inputInner) {}
 
   /// Queries and keys before normalisation, and their reciprocal deviations.
   record HeadNorms(Tensor q, Tensor k, Tensor rstdQ, Tensor rstdK) {}
@@ -61,6 +60,11 @@ final class Attention implements Layer<Attention.Saved> {
   /// @param output o
   record Linears(LinearGroup input, LinearGroup output) {}
 
+  /// Columns that products want behind the gradient of this half.
+  long gradientRoom() {
+    return output.ranks();
+  }
+
   @Override
   public boolean isTrained() {
     return norm.isTrained()
@@ -73,14 +77,14 @@ final class Attention implements Layer<Attention.Saved> {
   public Saved forward(@Nullable Tensor y, Tensor x, Pass pass) {
     Saved saved = allocate(x, pass);
     long mark = pass.arena().mark();
-    Tensor normed = pass.activation(pass.tokenCount(), x.cols());
-    norm.forward(normed, saved.rstd(), x, pass);
+    LinearGroup.Input normed = input.allocateInput(pass);
+    norm.forward(normed.x(), saved.rstd(), x, pass);
     project(saved, normed, pass);
     pass.arena().release(mark);
     rotate(saved.q(), saved.k(), false, pass);
     attend(saved, pass);
     if (y != null) {
-      output.forward(List.of(y), saved.outputInner(), flat(saved.out()), x, pass);
+      output.forward(List.of(y), saved.out(), x, pass);
       pass.probe().observe(path, "output", y);
     }
     return saved;
@@ -89,31 +93,28 @@ final class Attention implements Layer<Attention.Saved> {
   private Saved allocate(Tensor x, Pass pass) {
     int t = pass.tokenCount();
     Tensor rstd = pass.floats(t);
-    Tensor q = pass.activation(t, heads.queries(), heads.size());
-    Tensor k = pass.activation(t, heads.keys(), heads.size());
-    Tensor v = pass.activation(t, heads.keys(), heads.size());
+    List<Tensor> projected = input.allocateOutputs(false, pass).ys();
+    Tensor q = heads(projected.get(0), heads.queries());
+    Tensor k = heads(projected.get(1), heads.keys());
+    Tensor v = heads(projected.get(2), heads.keys());
     HeadNorms raw = null;
     if (queryNorm != null && pass.training()) {
-      raw =
-          new HeadNorms(
-              pass.activation(t, heads.queries(), heads.size()),
-              pass.activation(t, heads.keys(), heads.size()),
-              pass.floats(t, heads.queries()),
-              pass.floats(t, heads.keys()));
+      raw = new HeadNorms(q, k, pass.floats(t, heads.queries()), pass.floats(t, heads.keys()));
+      q = pass.activation(t, heads.queries(), heads.size());
+      k = pass.activation(t, heads.keys(), heads.size());
     }
-    Tensor out = pass.activation(t, heads.queries(), heads.size());
+    LinearGroup.Input out = output.allocateInput(pass);
     Tensor logSumExp = pass.floats(t, heads.queries());
-    List<@Nullable Tensor> inner = input.allocateInner(pass);
-    return new Saved(x, rstd, q, k, v, raw, out, logSumExp, inner, output.allocateInner(pass));
+    return new Saved(x, rstd, q, k, v, raw, out, logSumExp, input.allocateInner(pass));
   }
 
   /// Queries, keys and values, normalised where the model does that.
-  private void project(Saved saved, Tensor normed, Pass pass) {
+  private void project(Saved saved, LinearGroup.Input normed, Pass pass) {
     HeadNorms raw = saved.heads();
     Tensor q = raw == null ? saved.q() : raw.q();
     Tensor k = raw == null ? saved.k() : raw.k();
-    input.forward(
-        List.of(flat(q), flat(k), flat(saved.v())), saved.inputInner(), normed, null, pass);
+    input.forward(List.of(flat(q), flat(k), flat(saved.v())), normed, null, pass);
+    input.keep(saved.inputInner(), normed.inner(), pass);
     pass.probe().observe(path, "queries", q);
     pass.probe().observe(path, "keys", k);
     pass.probe().observe(path, "values", saved.v());
@@ -135,7 +136,7 @@ final class Attention implements Layer<Attention.Saved> {
     pass.backend()
         .attention()
         .forward(
-            saved.out(),
+            heads(saved.out().x(), heads.queries()),
             saved.logSumExp(),
             saved.q(),
             keys,
@@ -143,16 +144,17 @@ final class Attention implements Layer<Attention.Saved> {
             pass.tokens().sequences(),
             config,
             pass.arena());
-    pass.probe().observe(path, "attention", saved.out());
+    pass.probe().observe(path, "attention", saved.out().x());
   }
 
   @Override
   public void backward(Tensor gradient, boolean inputNeeded, Saved saved, Pass pass) {
     int t = pass.tokenCount();
     long start = pass.arena().mark();
-    Tensor dq = pass.activation(t, heads.queries(), heads.size());
-    Tensor dk = pass.activation(t, heads.keys(), heads.size());
-    Tensor dv = pass.activation(t, heads.keys(), heads.size());
+    LinearGroup.Outputs projected = input.allocateOutputs(true, pass);
+    Tensor dq = heads(projected.ys().get(0), heads.queries());
+    Tensor dk = heads(projected.ys().get(1), heads.keys());
+    Tensor dv = heads(projected.ys().get(2), heads.keys());
     attentionBackward(dq, dk, dv, gradient, saved, pass);
     rotate(dq, dk, true, pass);
     HeadNorms raw = saved.heads();
@@ -160,16 +162,16 @@ final class Attention implements Layer<Attention.Saved> {
       queryNorm.backward(dq, dq, null, raw.q(), raw.rstdQ(), pass);
       keyNorm.backward(dk, dk, null, raw.k(), raw.rstdK(), pass);
     }
-    boolean belowNeeded = inputNeeded || norm.isTrained();
-    Tensor dnormed = belowNeeded ? pass.activation(t, gradient.cols()) : null;
-    Tensor normed = saved.x();
-    if (input.isTrained()) {
-      normed = pass.activation(t, gradient.cols());
-      norm.forward(normed, null, saved.x(), pass);
-    }
+    Tensor dnormed = inputNeeded || norm.isTrained() ? pass.activation(t, gradient.cols()) : null;
     if (dnormed != null || input.isTrained()) {
-      List<Tensor> dys = List.of(flat(dq), flat(dk), flat(dv));
-      input.backward(dnormed, dys, normed, saved.inputInner(), pass);
+      input.backward(dnormed, projected, saved.inputInner(), pass);
+    }
+    if (input.isTrained()) {
+      long mark = pass.arena().mark();
+      Tensor normed = pass.activation(t, gradient.cols());
+      norm.forward(normed, null, saved.x(), pass);
+      input.weightGradients(projected, normed, pass);
+      pass.arena().release(mark);
     }
     if (dnormed != null) {
       norm.backward(gradient, dnormed, gradient, saved.x(), saved.rstd(), pass);
@@ -181,7 +183,9 @@ final class Attention implements Layer<Attention.Saved> {
       Tensor dq, Tensor dk, Tensor dv, Tensor gradient, Saved saved, Pass pass) {
     long mark = pass.arena().mark();
     Tensor dout = pass.activation(pass.tokenCount(), heads.queries(), heads.size());
-    output.backward(flat(dout), List.of(gradient), flat(saved.out()), saved.outputInner(), pass);
+    LinearGroup.Outputs dy = output.outputs(gradient, pass.gradientRoom());
+    output.backward(flat(dout), dy, saved.out().inner(), pass);
+    output.weightGradients(dy, saved.out().x(), pass);
     pass.backend()
         .attention()
         .backward(
@@ -192,7 +196,7 @@ final class Attention implements Layer<Attention.Saved> {
             saved.q(),
             saved.k(),
             saved.v(),
-            saved.out(),
+            heads(saved.out().x(), heads.queries()),
             saved.logSumExp(),
             pass.tokens().sequences(),
             config,
@@ -204,6 +208,11 @@ final class Attention implements Layer<Attention.Saved> {
     Tokens tokens = pass.tokens();
     pass.backend().rope().apply(q, tokens.ropeRows(), tokens.cos(), tokens.sin(), inverse);
     pass.backend().rope().apply(k, tokens.ropeRows(), tokens.cos(), tokens.sin(), inverse);
+  }
+
+  /// `[T, count·D]` as `[T, count, D]`.
+  private Tensor heads(Tensor tensor, int count) {
+    return tensor.reshape(tensor.rows(), count, heads.size());
   }
 
   /// `[T, heads, D]` as `[T, heads·D]`.

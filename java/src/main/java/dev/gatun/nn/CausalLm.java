@@ -259,9 +259,11 @@ public final class CausalLm implements AutoCloseable {
     if (!parameters.isTrainable()) {
       throw new IllegalStateException("a frozen model has no backward pass");
     }
-    Pass pass = pass(batch.tokens(), true, null, Probe.NONE);
+    Pass whole = pass(batch.tokens(), true, null, Probe.NONE);
     long start = arenas.activations().mark();
-    Tensor gradient = pass.activation(batch.tokenCount(), config.hidden());
+    Tensor wide = LinearGroup.allocate(config.hidden() + stack.gradientRoom(), whole);
+    Tensor gradient = wide.columns(0, config.hidden());
+    Pass pass = whole.withGradientRoom(wide.columns(config.hidden(), stack.gradientRoom()));
     Tensor x = pass.activation(batch.tokenCount(), config.hidden());
     embedding.forward(x, pass);
     DecoderStack.Kept kept = stack.forward(x, pass);
@@ -366,7 +368,7 @@ public final class CausalLm implements AutoCloseable {
   }
 
   private Pass pass(Tokens tokens, boolean training, KvCache.@Nullable Step cache, Probe probe) {
-    return new Pass(backend, arenas.activations(), tokens, training, cache, probe);
+    return new Pass(backend, arenas.activations(), tokens, training, cache, probe, null);
   }
 
   /// The highest use of the activation arena so far, in bytes.

@@ -20,11 +20,26 @@ final class DecoderLayer implements Layer<DecoderLayer.Saved> {
     return attention.isTrained() || mlp.isTrained();
   }
 
+  /// Columns that products want behind the gradient of the residual stream.
+  long gradientRoom() {
+    return Math.max(attention.gradientRoom(), mlp.gradientRoom());
+  }
+
+  /// Room for what only a whole forward pass knows and backward needs; small.
+  LinearGroup.Inner allocateInner(Pass pass) {
+    return mlp.allocateInner(pass);
+  }
+
   @Override
   public Saved forward(@Nullable Tensor y, Tensor x, Pass pass) {
+    return forward(y, x, allocateInner(pass), pass);
+  }
+
+  /// @param inner filled if `y` is computed, else what the pass that did so left
+  Saved forward(@Nullable Tensor y, Tensor x, LinearGroup.Inner inner, Pass pass) {
     Tensor middle = x.equals(y) ? x : pass.activation(pass.tokenCount(), x.cols());
     Attention.Saved first = attention.forward(middle, x, pass);
-    return new Saved(first, mlp.forward(y, middle, pass));
+    return new Saved(first, mlp.forward(y, middle, inner, pass));
   }
 
   @Override

@@ -52,13 +52,13 @@ final class DecoderStack implements AutoCloseable {
     /// Everything.
     record Full(long mark, DecoderLayer.Saved layer) implements Saved {}
 
-    /// Its input only.
-    record Input(long mark, Tensor x) implements Saved {}
+    /// Its input, and the little that running it again would not tell.
+    record Input(long mark, Tensor x, LinearGroup.Inner inner) implements Saved {}
 
-    /// Its input only, in host memory.
+    /// The same, the input in host memory.
     ///
     /// @param x where it was, and comes back to
-    record Offloaded(long mark, int slot, Tensor x) implements Saved {}
+    record Offloaded(long mark, int slot, Tensor x, LinearGroup.Inner inner) implements Saved {}
   }
 
   /// @param output of the last layer
@@ -81,6 +81,11 @@ final class DecoderStack implements AutoCloseable {
     long mark = pass.arena().mark();
     layer.forward(x, x, pass);
     pass.arena().release(mark);
+  }
+
+  /// Columns that products want behind the gradient.
+  long gradientRoom() {
+    return layers.stream().mapToLong(DecoderLayer::gradientRoom).max().orElse(0);
   }
 
   int size() {
@@ -125,12 +130,14 @@ final class DecoderStack implements AutoCloseable {
       if (slot > 0) {
         host().await(slot - 1);
       }
-      DecoderLayer.Saved all = layers.get(i).forward(y, x, pass);
+      LinearGroup.Inner inner = layers.get(i).allocateInner(pass);
+      long transients = pass.arena().mark();
+      DecoderLayer.Saved all = layers.get(i).forward(y, x, inner, pass);
       if (last) {
         saved.add(new Saved.Full(mark, all));
       } else {
-        pass.arena().release(mark);
-        saved.add(new Saved.Offloaded(mark, slot, x));
+        pass.arena().release(transients);
+        saved.add(new Saved.Offloaded(mark, slot, x, inner));
       }
       Tensor free = x;
       x = y;
@@ -153,10 +160,11 @@ final class DecoderStack implements AutoCloseable {
           // Its backward comes next: keeping it costs no more than running it again.
           yield new Saved.Full(mark, layer.forward(y, x, pass));
         }
+        LinearGroup.Inner inner = layer.allocateInner(pass);
         long transients = pass.arena().mark();
-        layer.forward(y, x, pass);
+        layer.forward(y, x, inner, pass);
         pass.arena().release(transients);
-        yield new Saved.Input(mark, x);
+        yield new Saved.Input(mark, x, inner);
       }
     };
   }
@@ -174,10 +182,11 @@ final class DecoderStack implements AutoCloseable {
       DecoderLayer.Saved full =
           switch (saved) {
             case Saved.Full(_, DecoderLayer.Saved all) -> all;
-            case Saved.Input(_, Tensor x) -> layer.forward(null, x, pass);
-            case Saved.Offloaded(_, int slot, Tensor x) -> {
+            case Saved.Input(_, Tensor x, LinearGroup.Inner inner) ->
+                layer.forward(null, x, inner, pass);
+            case Saved.Offloaded(_, int slot, Tensor x, LinearGroup.Inner inner) -> {
               host().await(slot);
-              yield layer.forward(null, x, pass);
+              yield layer.forward(null, x, inner, pass);
             }
           };
       layer.backward(gradient, inputTrained || i > lowest, full, pass);

@@ -15,6 +15,10 @@ record Linear(
     return inference.weight().out();
   }
 
+  long in() {
+    return inference.weight().in();
+  }
+
   boolean isTrained() {
     return isUpdateTrained() || gradients.weight() != null || gradients.bias() != null;
   }

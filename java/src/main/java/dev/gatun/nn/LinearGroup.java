@@ -8,79 +8,147 @@ import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/// Linear layers that share their input, so that the backend may compute them together.
+/// Linear layers that share their input, so that the backend may compute them together. It does
+/// where their operands lie side by side, which is how the tensors allocated here lie.
 final class LinearGroup {
+  // Columns of a row: whole vectors of 16 bytes, and where that costs little whole lines of 128.
+  private static final int VECTOR = 8;
+  private static final int LINE = 64;
+  private static final int WIDE = 1024;
+
   private final List<Linear> linears;
   private final List<Projection> training;
   private final List<Projection> inference;
   private final List<Projection.Gradients> gradients;
-  private final List<Projection.Gradients> frozen;
 
   LinearGroup(Linear... linears) {
     this.linears = List.of(linears);
     training = this.linears.stream().map(Linear::training).toList();
     inference = this.linears.stream().map(Linear::inference).toList();
     gradients = this.linears.stream().map(Linear::gradients).toList();
-    frozen = this.linears.stream().map(_ -> Projection.Gradients.NONE).toList();
   }
+
+  /// What lies between the two factors of each low-rank update, `x·Aᵀ` or `s·dy·B`.
+  ///
+  /// @param all `[T, Σ R]`, or null without updates
+  /// @param parts columns of it, `[T, R_i]`; null where a layer has no update
+  record Inner(@Nullable Tensor all, List<@Nullable Tensor> parts) {}
+
+  /// Room for the input of the group, and behind it for what its low-rank updates make of it.
+  record Input(Tensor x, Inner inner) {}
+
+  /// Room for the outputs of the group or their gradients, and behind them for `s·dy·B`.
+  ///
+  /// @param ys `[T, out_i]`, columns of one buffer
+  record Outputs(List<Tensor> ys, Inner inner) {}
 
   boolean isTrained() {
     return linears.stream().anyMatch(Linear::isTrained);
   }
 
-  /// Output features of each layer.
-  long out(int index) {
-    return linears.get(index).out();
+  /// Columns of all low-rank updates, `Σ R`.
+  long ranks() {
+    return linears.stream().mapToLong(Linear::rank).sum();
   }
 
-  /// Room for what forward keeps of each low-rank update; null where nothing is kept.
-  List<@Nullable Tensor> allocateInner(Pass pass) {
-    List<@Nullable Tensor> inner = new ArrayList<>();
+  private long outs() {
+    return linears.stream().mapToLong(Linear::out).sum();
+  }
+
+  Input allocateInput(Pass pass) {
+    long in = linears.getFirst().in();
+    Tensor buffer = allocate(in + ranks(), pass);
+    return new Input(buffer.columns(0, in), inner(buffer, in));
+  }
+
+  /// @param withInner whether there is room for the inner gradients
+  Outputs allocateOutputs(boolean withInner, Pass pass) {
+    Tensor buffer = allocate(outs() + (withInner ? ranks() : 0), pass);
+    List<Tensor> ys = new ArrayList<>();
+    long column = 0;
     for (Linear linear : linears) {
-      boolean kept = pass.training() && linear.isUpdateTrained();
-      inner.add(kept ? pass.activation(pass.tokenCount(), linear.rank()) : null);
+      ys.add(buffer.columns(column, linear.out()));
+      column += linear.out();
     }
-    return inner;
+    return new Outputs(ys, withInner ? inner(buffer, column) : new Inner(null, List.of()));
   }
 
-  /// As [#forward] without keeping anything.
-  List<@Nullable Tensor> nothingKept() {
-    List<@Nullable Tensor> inner = new ArrayList<>();
-    linears.forEach(_ -> inner.add(null));
-    return inner;
+  /// Room for what the low-rank updates made of the input, by itself.
+  Inner allocateInner(Pass pass) {
+    return ranks() == 0 ? none() : inner(allocate(ranks(), pass), 0);
   }
 
-  void forward(
-      List<Tensor> ys,
-      List<@Nullable Tensor> inner,
-      Tensor x,
-      @Nullable Tensor residual,
-      Pass pass) {
-    matmul(pass).forward(ys, inner, x, residual, projections(pass), pass.arena());
-  }
-
-  /// Computes what forward would have kept.
-  void inner(List<@Nullable Tensor> inner, Tensor x, Pass pass) {
-    if (inner.stream().anyMatch(tensor -> tensor != null)) {
-      matmul(pass).loraInner(inner, x, projections(pass), pass.arena());
-    }
-  }
-
-  /// Parameter gradients, and `dx` unless null.
-  void backward(
-      @Nullable Tensor dx, List<Tensor> dys, Tensor x, List<@Nullable Tensor> inner, Pass pass) {
-    matmul(pass)
-        .backward(
-            dx, Accumulate.REPLACE, dys, x, inner, projections(pass), gradients, pass.arena());
-  }
-
-  /// `dx` alone.
+  /// Outputs that lie elsewhere, with room behind them.
   ///
-  /// @param x any tensor shaped as the input; it is not read
-  void inputGradient(Tensor dx, List<Tensor> dys, Tensor x, Pass pass) {
+  /// @param room `[T, Σ R]` or more, or null without updates
+  Outputs outputs(Tensor y, @Nullable Tensor room) {
+    if (ranks() == 0) {
+      return new Outputs(List.of(y), none());
+    }
+    if (room == null) {
+      throw new IllegalStateException("no room for the gradients of a low-rank update");
+    }
+    return new Outputs(List.of(y), inner(room, 0));
+  }
+
+  /// `[T, columns]` whose rows start at multiples of 16 bytes, wide ones of 128.
+  static Tensor allocate(long columns, Pass pass) {
+    int unit = columns < WIDE ? VECTOR : LINE;
+    long padded = (columns + unit - 1) / unit * unit;
+    return pass.activation(pass.tokenCount(), padded).columns(0, columns);
+  }
+
+  private Inner inner(Tensor buffer, long first) {
+    if (ranks() == 0) {
+      return none();
+    }
+    List<@Nullable Tensor> parts = new ArrayList<>();
+    long column = first;
+    for (Linear linear : linears) {
+      parts.add(linear.rank() == 0 ? null : buffer.columns(column, linear.rank()));
+      column += linear.rank();
+    }
+    return new Inner(buffer.columns(first, column - first), parts);
+  }
+
+  private Inner none() {
+    List<@Nullable Tensor> parts = new ArrayList<>();
+    linears.forEach(_ -> parts.add(null));
+    return new Inner(null, parts);
+  }
+
+  /// Fills `ys` and the inner part of `input`.
+  void forward(List<Tensor> ys, Input input, @Nullable Tensor residual, Pass pass) {
+    matmul(pass)
+        .forward(ys, input.inner().parts(), input.x(), residual, projections(pass), pass.arena());
+  }
+
+  /// Keeps what the low-rank updates made of an input that is about to go.
+  void keep(Inner kept, Inner made, Pass pass) {
+    if (kept.all() != null && made.all() != null) {
+      pass.backend().tensor().copy(kept.all(), made.all());
+    }
+  }
+
+  /// The gradients that need no input, `dx` unless null, and the inner part of `dys`.
+  void backward(@Nullable Tensor dx, Outputs dys, Inner kept, Pass pass) {
     matmul(pass)
         .backward(
-            dx, Accumulate.REPLACE, dys, x, nothingKept(), projections(pass), frozen, pass.arena());
+            dx,
+            Accumulate.REPLACE,
+            dys.ys(),
+            kept.parts(),
+            dys.inner().parts(),
+            projections(pass),
+            gradients,
+            pass.arena());
+  }
+
+  /// The gradients that need the input, after [#backward].
+  void weightGradients(Outputs dys, Tensor x, Pass pass) {
+    matmul(pass)
+        .weightGradients(
+            dys.ys(), dys.inner().parts(), x, projections(pass), gradients, pass.arena());
   }
 
   private List<Projection> projections(Pass pass) {

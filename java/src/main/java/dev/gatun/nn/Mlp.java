@@ -7,9 +7,22 @@ import org.jspecify.annotations.Nullable;
 
 /// The second half of a decoder layer: `y = x + down(act(gate(n))·up(n))` with `n = norm(x)`.
 final class Mlp implements Layer<Mlp.Saved> {
-  /// @param gate before the activation, `[T, F]`
-  /// @param up `[T, F]`
-  record Saved(Tensor x, Tensor rstd, Tensor gate, Tensor up, List<@Nullable Tensor> inputInner) {}
+  /// @param gateAndUp before the activation, `[T, F]` each; their gradients take their place
+  /// @param outputInner of down
+  record Saved(
+      Tensor x,
+      Tensor rstd,
+      LinearGroup.Outputs gateAndUp,
+      LinearGroup.Inner inputInner,
+      LinearGroup.Inner outputInner) {
+    Tensor gate() {
+      return gateAndUp.ys().get(0);
+    }
+
+    Tensor up() {
+      return gateAndUp.ys().get(1);
+    }
+  }
 
   private final String path;
   private final RmsNorm norm;
@@ -33,66 +46,82 @@ final class Mlp implements Layer<Mlp.Saved> {
     this.activation = activation;
   }
 
+  /// Columns that products want behind the gradient of this half.
+  long gradientRoom() {
+    return output.ranks();
+  }
+
   @Override
   public boolean isTrained() {
     return norm.isTrained() || input.isTrained() || output.isTrained();
   }
 
+  /// Room for what only a whole forward pass knows and backward needs.
+  LinearGroup.Inner allocateInner(Pass pass) {
+    return output.allocateInner(pass);
+  }
+
   @Override
   public Saved forward(@Nullable Tensor y, Tensor x, Pass pass) {
+    return forward(y, x, allocateInner(pass), pass);
+  }
+
+  /// @param outputInner filled if `y` is computed, else what the pass that did so left
+  Saved forward(@Nullable Tensor y, Tensor x, LinearGroup.Inner outputInner, Pass pass) {
     int t = pass.tokenCount();
     Saved saved =
         new Saved(
             x,
             pass.floats(t),
-            pass.activation(t, input.out(0)),
-            pass.activation(t, input.out(1)),
-            input.allocateInner(pass));
+            input.allocateOutputs(pass.training(), pass),
+            input.allocateInner(pass),
+            outputInner);
     long mark = pass.arena().mark();
-    Tensor normed = pass.activation(t, x.cols());
-    norm.forward(normed, saved.rstd(), x, pass);
-    List<Tensor> ys = List.of(saved.gate(), saved.up());
-    input.forward(ys, saved.inputInner(), normed, null, pass);
+    LinearGroup.Input normed = input.allocateInput(pass);
+    norm.forward(normed.x(), saved.rstd(), x, pass);
+    input.forward(saved.gateAndUp().ys(), normed, null, pass);
+    input.keep(saved.inputInner(), normed.inner(), pass);
     pass.arena().release(mark);
     pass.probe().observe(path, "gate", saved.gate());
     pass.probe().observe(path, "up", saved.up());
     if (y != null) {
-      Tensor h = pass.training() ? pass.activation(t, input.out(0)) : saved.gate();
-      pass.backend().mlp().forward(h, saved.gate(), saved.up(), activation);
-      output.forward(List.of(y), output.nothingKept(), h, x, pass);
+      LinearGroup.Input h = output.allocateInput(pass);
+      pass.backend().mlp().forward(h.x(), saved.gate(), saved.up(), activation);
+      output.forward(List.of(y), h, x, pass);
+      output.keep(outputInner, h.inner(), pass);
       pass.probe().observe(path, "output", y);
       pass.arena().release(mark);
     }
     return saved;
   }
 
-  /// The gradient of `h` and then `h` itself share one buffer: down's input gradient comes first,
-  /// its parameter gradients, which read `h`, after it.
+  /// The gradient of `h` and then `h` itself share one buffer: down's gradients that need no input
+  /// come first, those that do after it.
   @Override
   public void backward(Tensor gradient, boolean inputNeeded, Saved saved, Pass pass) {
     int t = pass.tokenCount();
     long start = pass.arena().mark();
-    Tensor h = pass.activation(t, input.out(0));
-    output.inputGradient(h, List.of(gradient), saved.gate(), pass);
+    Tensor h = pass.activation(t, saved.gate().cols());
+    LinearGroup.Outputs dy = output.outputs(gradient, pass.gradientRoom());
+    output.backward(h, dy, saved.outputInner(), pass);
     pass.backend()
         .mlp()
         .backward(saved.gate(), saved.up(), h, h, saved.gate(), saved.up(), activation);
     if (output.isTrained()) {
-      List<@Nullable Tensor> inner = output.allocateInner(pass);
-      output.inner(inner, h, pass);
-      output.backward(null, List.of(gradient), h, inner, pass);
+      output.weightGradients(dy, h, pass);
     }
     pass.arena().release(start);
 
     Tensor dnormed = inputNeeded || norm.isTrained() ? pass.activation(t, gradient.cols()) : null;
-    Tensor normed = saved.x();
-    if (input.isTrained()) {
-      normed = pass.activation(t, gradient.cols());
-      norm.forward(normed, null, saved.x(), pass);
-    }
     if (dnormed != null || input.isTrained()) {
-      List<Tensor> dys = List.of(saved.gate(), saved.up());
-      input.backward(dnormed, dys, normed, saved.inputInner(), pass);
+      input.backward(dnormed, saved.gateAndUp(), saved.inputInner(), pass);
+    }
+    if (input.isTrained()) {
+      long mark = pass.arena().mark();
+      Tensor normed = pass.activation(t, gradient.cols());
+      norm.forward(normed, null, saved.x(), pass);
+      input.weightGradients(saved.gateAndUp(), normed, pass);
+      pass.arena().release(mark);
     }
     if (dnormed != null) {
       norm.backward(gradient, dnormed, gradient, saved.x(), saved.rstd(), pass);

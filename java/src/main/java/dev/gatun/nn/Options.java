@@ -7,6 +7,9 @@ package dev.gatun.nn;
 /// @param neftuneAlpha strength of the noise on embeddings while training; 0 for none
 public record Options(
     CheckpointPolicy checkpointing, int lossChunkRows, float labelSmoothing, float neftuneAlpha) {
+  private static final long LOGITS_BYTES = 300_000_000;
+  private static final long CHUNK_UNIT = 128;
+  private static final long MOST_CHUNK_ROWS = 1024;
 
   public Options {
     if (lossChunkRows < 1 || labelSmoothing < 0 || labelSmoothing >= 1 || neftuneAlpha < 0) {
@@ -24,5 +27,13 @@ public record Options(
   /// The same with another checkpointing policy.
   public Options withCheckpointing(CheckpointPolicy policy) {
     return new Options(policy, lossChunkRows, labelSmoothing, neftuneAlpha);
+  }
+
+  /// Rows whose logits are computed at a time: many, so that the products are large, but at most
+  /// 300 MB of them. A function of the model alone, so that results are the same wherever it is
+  /// trained.
+  public static int lossChunkRows(int vocabulary) {
+    long fitting = LOGITS_BYTES / (4L * vocabulary) / CHUNK_UNIT * CHUNK_UNIT;
+    return Math.toIntExact(Math.clamp(fitting, CHUNK_UNIT, MOST_CHUNK_ROWS));
   }
 }

@@ -52,13 +52,14 @@ public final class Parameters {
     count = elements;
   }
 
-  /// Lays out zero-filled parameters in `arena`.
+  /// Lays out zero-filled parameters in `arena`, by kind and within a kind in the order given: of
+  /// projections that share an input, the factors that are used together lie together.
   ///
   /// @param trainable whether there are gradients
   public static Parameters allocate(
       Backend backend, List<Parameter.Spec> specs, boolean trainable, TensorArena arena) {
     List<Parameter.Spec> sorted = new ArrayList<>(specs);
-    sorted.sort(Comparator.comparing(Parameter.Spec::kind).thenComparing(Parameter.Spec::name));
+    sorted.sort(Comparator.comparing(Parameter.Spec::kind));
     return new Parameters(backend, sorted, trainable, arena, flatCount(sorted));
   }
 

@@ -12,13 +12,16 @@ import org.jspecify.annotations.Nullable;
 /// @param arena activations, and scratch above them
 /// @param training whether dropout applies and layers keep what backward needs
 /// @param cache keys and values of earlier tokens, or null
+/// @param gradientRoom columns right behind the gradient of the residual stream, for products that
+///   read it; null where none are needed
 record Pass(
     Backend backend,
     TensorArena arena,
     Tokens tokens,
     boolean training,
     KvCache.@Nullable Step cache,
-    Probe probe) {
+    Probe probe,
+    @Nullable Tensor gradientRoom) {
 
   /// A tensor of the activation type, of unspecified content.
   Tensor activation(long... dims) {
@@ -32,7 +35,12 @@ record Pass(
 
   /// The same pass with its memory elsewhere.
   Pass in(TensorArena other) {
-    return new Pass(backend, other, tokens, training, cache, probe);
+    return new Pass(backend, other, tokens, training, cache, probe, gradientRoom);
+  }
+
+  /// The same pass with room behind its gradient.
+  Pass withGradientRoom(Tensor room) {
+    return new Pass(backend, arena, tokens, training, cache, probe, room);
   }
 
   /// Number of tokens, `T`.

@@ -11,9 +11,12 @@ public interface MatmulOps {
   /// `ys[i] = (residual) + x·dq(W_i)ᵀ + bias_i + s_i·(dropout_i(x)·A_iᵀ)·B_iᵀ` for projections that
   /// share one input.
   ///
+  /// A backend may compute the group in one product where the operands lie side by side: `ys` as
+  /// columns of one buffer, in order, and `loraInner` in the columns right behind `x`.
+  ///
   /// @param ys `[T, out_i]` each, activation type, may be strided
   /// @param loraInner receives `dropout_i(x)·A_iᵀ`, `[T, R_i]` activation type, for backward; null
-  ///   entries where there is no update, or where the caller needs no backward pass
+  ///   entries only where there is no update
   /// @param x `[T, in]`, may be strided
   /// @param residual `[T, out]`, added to the only output (one projection); may be the output
   ///   itself
@@ -25,27 +28,36 @@ public interface MatmulOps {
       List<Projection> projections,
       TensorArena scratch);
 
-  /// `inner[i] = dropout_i(x)·A_iᵀ` alone, bitwise as [#forward] computes it: what backward needs
-  /// of an update whose forward pass did not keep it.
+  /// The gradients of [#forward] that `x` has no part in: `dx = Σ_i dy_i·dq(W_i) +
+  /// dropout_i(innerGradient_i·A_i)` with `innerGradient_i = s_i·dy_i·B_i`; `dbias_i += Σ_t dy_i`;
+  /// `dB_i += s_i·dy_iᵀ·(dropout_i(x)·A_iᵀ)`. [#weightGradients] has the others.
   ///
-  /// @param inner `[T, R_i]` activation type; null entries are skipped
-  void loraInner(
-      List<@Nullable Tensor> inner, Tensor x, List<Projection> projections, TensorArena scratch);
-
-  /// Gradients of [#forward]. `dx = Σ_i dy_i·dq(W_i) + s_i·dropout_i((dy_i·B_i)·A_i)`; `dW_i +=
-  /// dy_iᵀ·x`; `dbias_i += Σ_t dy_i`; `dB_i += s_i·dy_iᵀ·(dropout_i(x)·A_iᵀ)`; `dA_i +=
-  /// s_i·(dy_i·B_i)ᵀ·dropout_i(x)`.
+  /// A backend may compute `dx` in one product where `dys` are columns of one buffer, in order, and
+  /// `innerGradients` lie in the columns right behind them.
   ///
   /// @param dx `[T, in]` activation type; null where nothing below is trained
   /// @param accumulate whether `dx` is replaced or added to
-  /// @param x not read where `gradients` are all frozen
-  /// @param loraInner what forward saved; an entry whose A and B are frozen may be null
+  /// @param loraInner what forward saved; an entry whose B is frozen may be null
+  /// @param innerGradients receive `s_i·dy_i·B_i`, `[T, R_i]` activation type; null entries only
+  ///   where there is no update
   void backward(
       @Nullable Tensor dx,
       Accumulate accumulate,
       List<Tensor> dys,
-      Tensor x,
       List<@Nullable Tensor> loraInner,
+      List<@Nullable Tensor> innerGradients,
+      List<Projection> projections,
+      List<Projection.Gradients> gradients,
+      TensorArena scratch);
+
+  /// The gradients of [#forward] that need its input: `dW_i += dy_iᵀ·x` and `dA_i +=
+  /// innerGradient_iᵀ·dropout_i(x)`.
+  ///
+  /// @param innerGradients what [#backward] left
+  void weightGradients(
+      List<Tensor> dys,
+      List<@Nullable Tensor> innerGradients,
+      Tensor x,
       List<Projection> projections,
       List<Projection.Gradients> gradients,
       TensorArena scratch);
@@ -53,7 +65,6 @@ public interface MatmulOps {
   /// `logits = x·Wᵀ (+ bias)`, written as F32 `[T, out]`: the output head when tokens are sampled.
   void logits(Tensor logits, Tensor x, Weight head, @Nullable Tensor bias, TensorArena scratch);
 
-  /// Scratch bytes that [#forward], [#loraInner], [#backward] and [#logits] need at most for `rows`
-  /// rows of these projections.
+  /// Scratch bytes that any of the above needs at most for `rows` rows of these projections.
   long scratchBytes(long rows, List<Projection> projections);
 }

@@ -187,18 +187,23 @@ public final class PlanningBackend implements Backend {
     }
 
     @Override
-    public void loraInner(
-        List<@Nullable Tensor> inner, Tensor x, List<Projection> projections, TensorArena scratch) {
-      take(scratch, scratchBytes(x.rows(), projections));
-    }
-
-    @Override
     public void backward(
         @Nullable Tensor dx,
         Accumulate accumulate,
         List<Tensor> dys,
-        Tensor x,
         List<@Nullable Tensor> loraInner,
+        List<@Nullable Tensor> innerGradients,
+        List<Projection> projections,
+        List<Projection.Gradients> gradients,
+        TensorArena scratch) {
+      take(scratch, scratchBytes(dys.getFirst().rows(), projections));
+    }
+
+    @Override
+    public void weightGradients(
+        List<Tensor> dys,
+        List<@Nullable Tensor> innerGradients,
+        Tensor x,
         List<Projection> projections,
         List<Projection.Gradients> gradients,
         TensorArena scratch) {

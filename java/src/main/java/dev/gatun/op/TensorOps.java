@@ -4,7 +4,7 @@ import dev.gatun.tensor.Tensor;
 
 /// Copies, fills and checks.
 public interface TensorOps {
-  /// Fills a contiguous tensor with zero bytes.
+  /// Fills a tensor with zeros; only one of the activation type may be strided.
   void zero(Tensor tensor);
 
   /// `destination = source`, rounded to the destination's type; either may be strided.

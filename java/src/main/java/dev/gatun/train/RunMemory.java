@@ -35,7 +35,7 @@ record RunMemory(MemoryPlan plan, long weightBytes, long inputBytes, long output
             planned(modelConfig, inputs.format(), backend),
             inputs.training(),
             limits,
-            TrainingRecipe.options(config.loop()));
+            TrainingRecipe.options(config.loop(), modelConfig));
     long flatCount = need.flatParameterCount();
     long optimizerBytes =
         TrainingRecipe.optimizerBytes(config.optimization(), backend, need)

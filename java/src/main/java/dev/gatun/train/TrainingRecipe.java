@@ -3,6 +3,7 @@ package dev.gatun.train;
 import dev.gatun.InputException;
 import dev.gatun.data.SftDataOptions;
 import dev.gatun.io.WeightFormat;
+import dev.gatun.model.ModelConfig;
 import dev.gatun.nn.CheckpointPolicy;
 import dev.gatun.nn.MemoryNeed;
 import dev.gatun.nn.Options;
@@ -22,8 +23,6 @@ import java.util.List;
 
 /// Turns sections of a configuration into what the packages below understand.
 public final class TrainingRecipe {
-  private static final int LOSS_CHUNK_ROWS = 256;
-
   private TrainingRecipe() {}
 
   /// What the weights become when they are read.
@@ -36,10 +35,13 @@ public final class TrainingRecipe {
     return config.lora() == null ? new WeightFormat.AsStored() : new WeightFormat.Operand();
   }
 
-  static Options options(SftConfig.Loop loop) {
+  static Options options(SftConfig.Loop loop, ModelConfig model) {
     Double noise = loop.neftuneNoiseAlpha();
     return new Options(
-        checkpointing(loop), LOSS_CHUNK_ROWS, 0, noise == null ? 0 : noise.floatValue());
+        checkpointing(loop),
+        Options.lossChunkRows(model.vocabulary()),
+        0,
+        noise == null ? 0 : noise.floatValue());
   }
 
   private static CheckpointPolicy checkpointing(SftConfig.Loop loop) {

@@ -76,17 +76,23 @@ class CpuBackendTest {
       Tensor da = random(5, 8, 257);
       Tensor db = random(6, 330, 8);
       Projection.Gradients gradients = new Projection.Gradients(null, null, da, db);
+      List<Tensor> dy = List.of(random(7, 301, 330));
+      Tensor innerGradient = arena.allocate(DType.F32, Shape.of(301, 8));
       backend
           .matmul()
           .backward(
               dx,
               Accumulate.REPLACE,
-              List.of(random(7, 301, 330)),
-              x,
+              dy,
               Arrays.asList(inner),
+              Arrays.asList(innerGradient),
               List.of(projection),
               List.of(gradients),
               arena);
+      backend
+          .matmul()
+          .weightGradients(
+              dy, Arrays.asList(innerGradient), x, List.of(projection), List.of(gradients), arena);
       results.addAll(
           List.of(
               y.toFloats(),

@@ -97,7 +97,6 @@ public abstract class MatmulOpsContract extends OpContract {
     List<Projection> projections = List.of(c.projection());
     Tensor y = output(rows, out);
     Tensor inner = rank == 0 ? null : output(rows, rank);
-    Tensor again = rank == 0 ? null : output(rows, rank);
     Tensor input = strided(x, rows, in);
 
     try (TensorArena scratch = scratch(backend().matmul().scratchBytes(rows, projections))) {
@@ -110,13 +109,11 @@ public abstract class MatmulOpsContract extends OpContract {
               activation(residual, rows, out),
               projections,
               scratch);
-      backend().matmul().loraInner(Arrays.asList(again), input, projections, scratch);
     }
 
     assertClose("y", y, p -> forward(p, c, x, null, residual));
-    if (inner != null && again != null) {
+    if (inner != null) {
       assertClose("inner", inner, p -> inner(p, c, x, null));
-      assertSame("inner alone", again, inner);
     }
   }
 
@@ -138,7 +135,7 @@ public abstract class MatmulOpsContract extends OpContract {
           .matmul()
           .forward(
               ys,
-              Arrays.asList(null, null, null),
+              Arrays.asList(output(rows, 4), null, output(rows, 4)),
               activation(x, rows, in),
               null,
               projections,
@@ -149,6 +146,98 @@ public abstract class MatmulOpsContract extends OpContract {
       Case c = cases.get(i);
       assertClose("y" + i, ys.get(i), p -> forward(p, c, x, null, null));
     }
+  }
+
+  // As layers lay them out: inner columns behind x, outputs and their gradients side by side with
+  // inner gradients behind them, factors of the updates and their gradients below each other.
+  @ParameterizedTest
+  @CsvSource({"300, 64, 8", "70, 128, 16", "33, 64, 4", "40, 72, 8"})
+  void operandsSideBySideGiveTheSame(int rows, int in, int rank) {
+    int[] outs = {64, 24, 40};
+    List<Case> cases = new ArrayList<>();
+    Tensor stackedA = activation(new double[3 * rank * in], 3 * rank, in);
+    for (int i = 0; i < 3; i++) {
+      Case c = projection(outs[i], in, rank, "nf4-nested", null);
+      Tensor a = stackedA.rows((long) i * rank, rank);
+      Projection.Lora lora = c.projection().lora();
+      backend().tensor().copy(a, lora.a());
+      Projection.Lora moved = new Projection.Lora(a, lora.b(), lora.scale(), null);
+      cases.add(
+          new Case(
+              new Projection(c.projection().weight(), c.projection().bias(), moved),
+              c.weight(),
+              c.bias(),
+              c.a(),
+              c.b(),
+              c.out(),
+              in,
+              rank));
+    }
+    double[] x = values(rows * in, 1);
+    double[] dy = values(rows * 128, 1);
+    Tensor input = output(rows, in + 3 * rank);
+    backend().tensor().copy(input.columns(0, in), activation(x, rows, in));
+    Tensor ys = output(rows, 128);
+    Tensor dys = output(rows, 128 + 3 * rank);
+    backend().tensor().copy(dys.columns(0, 128), activation(dy, rows, 128));
+    Tensor dx = output(rows, in);
+    Tensor da = filled(3 * rank * in, 0.5, 3 * rank, in);
+    List<Tensor> outputs = new ArrayList<>();
+    List<Tensor> gradients = new ArrayList<>();
+    List<@Nullable Tensor> inner = new ArrayList<>();
+    List<@Nullable Tensor> innerGradients = new ArrayList<>();
+    List<Projection.Gradients> wanted = new ArrayList<>();
+    int column = 0;
+    for (int i = 0; i < 3; i++) {
+      outputs.add(ys.columns(column, outs[i]));
+      gradients.add(dys.columns(column, outs[i]));
+      inner.add(input.columns(in + (long) i * rank, rank));
+      innerGradients.add(dys.columns(128 + (long) i * rank, rank));
+      Tensor db = filled(outs[i] * rank, 0.5, outs[i], rank);
+      wanted.add(new Projection.Gradients(null, null, da.rows((long) i * rank, rank), db));
+      column += outs[i];
+    }
+    List<Projection> projections = cases.stream().map(Case::projection).toList();
+
+    try (TensorArena scratch = scratch(backend().matmul().scratchBytes(rows, projections))) {
+      MatmulOps ops = backend().matmul();
+      ops.forward(outputs, inner, input.columns(0, in), null, projections, scratch);
+      ops.backward(
+          dx, Accumulate.REPLACE, gradients, inner, innerGradients, projections, wanted, scratch);
+      ops.weightGradients(
+          gradients, innerGradients, input.columns(0, in), projections, wanted, scratch);
+    }
+
+    List<double[]> parts = new ArrayList<>();
+    column = 0;
+    for (int i = 0; i < 3; i++) {
+      Case c = cases.get(i);
+      double[] own = columns(dy, rows, 128, column, outs[i]);
+      parts.add(own);
+      assertClose("y" + i, outputs.get(i), p -> forward(p, c, x, null, null));
+      assertClose("dInner" + i, innerGradients.get(i), p -> dInner(p, c, own, rows));
+      assertClose("dA" + i, wanted.get(i).a(), p -> aGradient(p, c, own, x, null, rows));
+      assertClose("dB" + i, wanted.get(i).b(), p -> bGradient(p, c, own, x, null, rows));
+      column += outs[i];
+    }
+    assertClose(
+        "dx",
+        dx,
+        p -> {
+          double[] sum = inputGradient(p, cases.get(0), parts.get(0), rows, null);
+          for (int i = 1; i < 3; i++) {
+            sum = Oracle.add(p, sum, inputGradient(p, cases.get(i), parts.get(i), rows, null));
+          }
+          return sum;
+        });
+  }
+
+  private static double[] columns(double[] matrix, int rows, int cols, int first, int count) {
+    double[] part = new double[rows * count];
+    for (int r = 0; r < rows; r++) {
+      System.arraycopy(matrix, r * cols + first, part, r * count, count);
+    }
+    return part;
   }
 
   @Test
@@ -163,12 +252,7 @@ public abstract class MatmulOpsContract extends OpContract {
       backend()
           .matmul()
           .forward(
-              List.of(y),
-              Arrays.asList((Tensor) null),
-              activation(x, 20, 33),
-              y,
-              projections,
-              scratch);
+              List.of(y), List.of(output(20, 4)), activation(x, 20, 33), y, projections, scratch);
     }
 
     assertClose("y", y, p -> forward(p, c, x, null, residual));
@@ -204,12 +288,7 @@ public abstract class MatmulOpsContract extends OpContract {
       backend()
           .matmul()
           .forward(
-              List.of(y),
-              Arrays.asList((Tensor) null),
-              strided(x, 21, 65),
-              null,
-              projections,
-              scratch);
+              List.of(y), List.of(output(21, 8)), strided(x, 21, 65), null, projections, scratch);
     }
 
     assertClose("y", y, p -> forward(p, c, x, mask, null));
@@ -241,21 +320,38 @@ public abstract class MatmulOpsContract extends OpContract {
         accumulate == Accumulate.ADD ? activation(before, rows, c.in()) : output(rows, c.in());
     Tensor input = strided(x, rows, c.in());
     Tensor inner = lora ? output(rows, c.rank()) : null;
+    Tensor innerGradient = lora ? output(rows, c.rank()) : null;
     List<Projection> projections = List.of(c.projection());
+    List<Tensor> dys = List.of(strided(dy, rows, c.out()));
 
     try (TensorArena scratch = scratch(backend().matmul().scratchBytes(rows, projections))) {
-      backend().matmul().loraInner(Arrays.asList(inner), input, projections, scratch);
+      backend()
+          .matmul()
+          .forward(
+              List.of(output(rows, c.out())),
+              Arrays.asList(inner),
+              input,
+              null,
+              projections,
+              scratch);
       backend()
           .matmul()
           .backward(
               dx,
               accumulate,
-              List.of(strided(dy, rows, c.out())),
-              input,
+              dys,
               Arrays.asList(inner),
+              Arrays.asList(innerGradient),
               projections,
               List.of(gradients),
               scratch);
+      backend()
+          .matmul()
+          .weightGradients(
+              dys, Arrays.asList(innerGradient), input, projections, List.of(gradients), scratch);
+    }
+    if (innerGradient != null) {
+      assertClose("dInner", innerGradient, p -> dInner(p, c, dy, rows));
     }
 
     assertClose(
@@ -322,7 +418,7 @@ public abstract class MatmulOpsContract extends OpContract {
   }
 
   @Test
-  void frozenParametersNeedNoInputAndNoInner() {
+  void frozenParametersNeedNoInner() {
     Case c = projection(33, 17, 4, "F32", null);
     double[] dy = values(9 * 33, 1);
     Tensor dx = output(9, 17);
@@ -335,8 +431,8 @@ public abstract class MatmulOpsContract extends OpContract {
               dx,
               Accumulate.REPLACE,
               List.of(activation(dy, 9, 33)),
-              output(9, 17),
               Arrays.asList((Tensor) null),
+              Arrays.asList(output(9, 4)),
               projections,
               List.of(Projection.Gradients.NONE),
               scratch);
@@ -378,7 +474,7 @@ public abstract class MatmulOpsContract extends OpContract {
         Tensor y = output(200, 130);
         backend()
             .matmul()
-            .forward(List.of(y), Arrays.asList((Tensor) null), x, null, projections, scratch);
+            .forward(List.of(y), List.of(output(200, 16)), x, null, projections, scratch);
         results.add(download(y));
       }
     }

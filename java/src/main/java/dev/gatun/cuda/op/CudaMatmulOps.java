@@ -18,7 +18,6 @@ import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.util.List;
-import java.util.Objects;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
@@ -42,6 +41,8 @@ final class CudaMatmulOps implements MatmulOps {
   private final CudaQuantOps quant;
   private final CudaTensorOps tensors;
   private final ColumnSum columnSum;
+  private final LowRankUpdates updates;
+  private final JoinedProducts joined;
   private final Kernel<Gemv> gemv8;
   private final Kernel<Gemv> gemv16;
   private final Kernel<Gemv> gemv32;
@@ -52,6 +53,8 @@ final class CudaMatmulOps implements MatmulOps {
     this.quant = quant;
     this.tensors = tensors;
     columnSum = new ColumnSum(launcher);
+    updates = new LowRankUpdates(products, tensors);
+    joined = new JoinedProducts(products, quant, tensors);
     gemv8 = launcher.kernel(GEMV8);
     gemv16 = launcher.kernel(GEMV16);
     gemv32 = launcher.kernel(GEMV32);
@@ -72,33 +75,30 @@ final class CudaMatmulOps implements MatmulOps {
     if (x.rows() == 0) {
       return;
     }
-    for (int i = 0; i < projections.size(); i++) {
-      long mark = scratch.mark();
-      Projection projection = projections.get(i);
-      Projection.Lora lora = projection.lora();
-      Extras extras = new Extras(projection.bias(), residual, null, null, 0);
-      if (lora != null) {
-        Tensor saved = i < loraInner.size() ? loraInner.get(i) : null;
-        Tensor inner =
-            saved != null ? saved : scratch.allocate(DType.BF16, Shape.of(x.rows(), lora.rank()));
-        computeInner(inner, x, lora, scratch);
-        extras = new Extras(projection.bias(), residual, inner, lora.b(), lora.scale());
+    updates.inner(loraInner, x, projections, scratch);
+    boolean many = x.rows() > FEW_ROWS;
+    if (!many || !joined.forward(ys, loraInner, x, residual, projections, scratch)) {
+      for (int i = 0; i < projections.size(); i++) {
+        forwardAlone(ys.get(i), loraInner.get(i), x, residual, projections.get(i), scratch);
       }
-      product(Form.NT, ys.get(i), x, projection.weight(), extras, false, scratch);
-      scratch.release(mark);
     }
   }
 
-  @Override
-  public void loraInner(
-      List<@Nullable Tensor> inner, Tensor x, List<Projection> projections, TensorArena scratch) {
-    for (int i = 0; i < projections.size(); i++) {
-      Tensor target = inner.get(i);
-      Projection.Lora lora = projections.get(i).lora();
-      if (target != null && lora != null && x.rows() > 0) {
-        computeInner(target, x, lora, scratch);
-      }
-    }
+  private void forwardAlone(
+      Tensor y,
+      @Nullable Tensor inner,
+      Tensor x,
+      @Nullable Tensor residual,
+      Projection projection,
+      TensorArena scratch) {
+    long mark = scratch.mark();
+    Projection.Lora lora = projection.lora();
+    Extras extras =
+        lora == null
+            ? new Extras(projection.bias(), residual, null, null, 0)
+            : new Extras(projection.bias(), residual, inner, lora.b(), lora.scale());
+    product(Form.NT, y, x, projection.weight(), extras, false, scratch);
+    scratch.release(mark);
   }
 
   @Override
@@ -106,38 +106,51 @@ final class CudaMatmulOps implements MatmulOps {
       @Nullable Tensor dx,
       Accumulate accumulate,
       List<Tensor> dys,
-      Tensor x,
       List<@Nullable Tensor> loraInner,
+      List<@Nullable Tensor> innerGradients,
       List<Projection> projections,
       List<Projection.Gradients> gradients,
       TensorArena scratch) {
-    boolean add = accumulate == Accumulate.ADD;
-    for (int i = 0; i < projections.size(); i++) {
-      Tensor dy = dys.get(i);
-      if (dy.rows() == 0) {
-        return;
-      }
-      long mark = scratch.mark();
-      Projection projection = projections.get(i);
-      Projection.Gradients wanted = gradients.get(i);
-      if (wanted.weight() != null) {
-        products.multiply(Form.TN, wanted.weight(), dy, x, 1, true, scratch);
-      }
-      if (wanted.bias() != null) {
-        columnSum.addRows(wanted.bias(), dy, scratch);
-      }
-      Tensor inner = i < loraInner.size() ? loraInner.get(i) : null;
-      Projection.Lora lora = projection.lora();
-      Tensor dInner =
-          lora == null || (dx == null && wanted.a() == null && wanted.b() == null)
-              ? null
-              : loraBackward(dy, x, inner, lora, wanted, scratch);
-      if (dx != null) {
-        inputGradient(dx, dy, projection, dInner, add, scratch);
-        add = true;
-      }
-      scratch.release(mark);
+    if (dys.getFirst().rows() == 0) {
+      return;
     }
+    for (int i = 0; i < projections.size(); i++) {
+      Tensor bias = gradients.get(i).bias();
+      if (bias != null) {
+        columnSum.addRows(bias, dys.get(i), scratch);
+      }
+    }
+    updates.backward(dys, loraInner, innerGradients, projections, gradients, scratch);
+    boolean add = accumulate == Accumulate.ADD;
+    if (dx == null || joined.inputGradient(dx, add, dys, innerGradients, projections, scratch)) {
+      return;
+    }
+    for (int i = 0; i < projections.size(); i++) {
+      long mark = scratch.mark();
+      inputGradient(dx, dys.get(i), projections.get(i), innerGradients.get(i), add, scratch);
+      scratch.release(mark);
+      add = true;
+    }
+  }
+
+  @Override
+  public void weightGradients(
+      List<Tensor> dys,
+      List<@Nullable Tensor> innerGradients,
+      Tensor x,
+      List<Projection> projections,
+      List<Projection.Gradients> gradients,
+      TensorArena scratch) {
+    if (x.rows() == 0) {
+      return;
+    }
+    for (int i = 0; i < projections.size(); i++) {
+      Tensor weight = gradients.get(i).weight();
+      if (weight != null) {
+        products.multiply(Form.TN, weight, dys.get(i), x, 1, true, scratch);
+      }
+    }
+    updates.gradientsOfA(innerGradients, x, projections, gradients, scratch);
   }
 
   @Override
@@ -153,30 +166,22 @@ final class CudaMatmulOps implements MatmulOps {
 
   @Override
   public long scratchBytes(long rows, List<Projection> projections) {
-    long most = 0;
+    long alone = 0;
     for (Projection p : projections) {
       long out = p.weight().out();
       long in = p.weight().in();
-      long rank = p.lora() == null ? 0 : p.lora().rank();
-      long bytes = TensorArena.sizeOf(DType.BF16, (out + rank) * (in + rank));
-      bytes += TensorArena.sizeOf(DType.BF16, rows * (Math.min(in, out) + rank));
+      long bytes = denseBytes(p.weight());
       bytes += TensorArena.sizeOf(DType.F32, Math.ceilDiv(out * in, 64L));
       bytes += TensorArena.sizeOf(DType.F32, FEW_ROWS * out * Math.ceilDiv(in, (long) GEMV_RANGE));
       bytes += ColumnSum.scratchBytes(out);
       bytes += Products.scratchBytes(rows, out, in);
+      bytes += Products.scratchBytes(out, in, rows);
       Projection.Lora lora = p.lora();
-      if (lora != null) {
-        bytes += 2 * TensorArena.sizeOf(DType.BF16, rows * lora.rank());
-        bytes += Products.scratchBytes(rows, lora.rank(), Math.max(in, out));
-        bytes += Products.scratchBytes(lora.rank(), Math.max(in, out), rows);
-        bytes += Products.scratchBytes(out, lora.rank(), rows);
-        bytes += lora.dropout() == null ? 0 : 2 * TensorArena.sizeOf(DType.BF16, rows * in);
-      } else {
-        bytes += Products.scratchBytes(out, in, rows);
-      }
-      most = Math.max(most, bytes);
+      bytes += lora == null || !drops(lora) ? 0 : TensorArena.sizeOf(DType.BF16, rows * in);
+      alone = Math.max(alone, bytes);
     }
-    return most;
+    return LowRankUpdates.scratchBytes(rows, projections)
+        + Math.max(alone, JoinedProducts.scratchBytes(projections));
   }
 
   /// Scratch that [#dense] takes.
@@ -212,50 +217,9 @@ final class CudaMatmulOps implements MatmulOps {
     } else if (decodable.isPresent() && !products.hasLibrary()) {
       Tensor scales = quant.plainScales(decodable.get(), scratch);
       products.multiplyNf4(form, out, a, decodable.get(), scales, extras, accumulate);
-    } else if (joins(form, out, a, weight, extras)) {
-      joined(form, out, a, weight, extras, accumulate, scratch);
     } else {
       products.multiply(form, out, a, dense(weight, scratch), extras, accumulate, scratch);
     }
-  }
-
-  // A low-rank update costs a pass over the output of its own. Where the output is much wider than
-  // the input, it is cheaper to put
-  // the update into the product: [a | inner] · [W | B]ᵀ, or [a | inner] · [W ; A].
-  private boolean joins(Form form, Tensor out, Tensor a, Weight weight, Extras extras) {
-    return products.hasLibrary()
-        && extras.inner() != null
-        && out.cols() >= 2 * a.cols()
-        && a.cols() % 8 == 0
-        && extras.inner().cols() % 8 == 0
-        && (form == Form.NN || weight.in() % 8 == 0)
-        && !isBf16(weight);
-  }
-
-  private void joined(
-      Form form,
-      Tensor out,
-      Tensor a,
-      Weight weight,
-      Extras extras,
-      boolean accumulate,
-      TensorArena scratch) {
-    Tensor inner = Objects.requireNonNull(extras.inner());
-    Tensor factor = Objects.requireNonNull(extras.factor());
-    long k = a.cols();
-    long rank = inner.cols();
-    Tensor left = scratch.allocate(DType.BF16, Shape.of(a.rows(), k + rank));
-    tensors.copy(left.columns(0, k), a);
-    tensors.copyScaled(left.columns(k, rank), inner, extras.scale());
-    Tensor right =
-        scratch.allocate(
-            DType.BF16,
-            form == Form.NT ? Shape.of(weight.out(), k + rank) : Shape.of(k + rank, weight.in()));
-    boolean columns = form == Form.NT;
-    quant.dequantize(columns ? right.columns(0, k) : right.rows(0, k), weight);
-    tensors.copy(columns ? right.columns(k, rank) : right.rows(k, rank), factor);
-    Extras rest = new Extras(extras.bias(), extras.residual(), null, null, 0);
-    products.multiply(form, out, left, right, rest, accumulate, scratch);
   }
 
   // What the decoding kernels take: blocks of 64 that do not straddle rows, a left operand of whole
@@ -305,45 +269,10 @@ final class CudaMatmulOps implements MatmulOps {
     }
   }
 
-  private void computeInner(Tensor inner, Tensor x, Projection.Lora lora, TensorArena scratch) {
-    long mark = scratch.mark();
-    Tensor dropped = dropped(x, lora.dropout(), scratch);
-    products.multiply(Form.NT, inner, dropped, lora.a(), 1, false, scratch);
-    scratch.release(mark);
-  }
-
-  private Tensor dropped(Tensor x, @Nullable Dropout dropout, TensorArena scratch) {
-    if (dropout == null || dropout.probability() == 0) {
-      return x;
-    }
-    Tensor copy = scratch.allocate(DType.BF16, Shape.of(x.rows(), x.cols()));
-    tensors.dropout(copy, x, dropout);
-    return copy;
-  }
-
-  // Adds the gradients of A and B and returns `s·dy·B`, in scratch.
-  private Tensor loraBackward(
-      Tensor dy,
-      Tensor x,
-      @Nullable Tensor inner,
-      Projection.Lora lora,
-      Projection.Gradients wanted,
-      TensorArena scratch) {
-    if (wanted.b() != null) {
-      if (inner == null) {
-        throw new IllegalArgumentException("the gradient of B needs what forward saved");
-      }
-      products.multiply(Form.TN, wanted.b(), dy, inner, lora.scale(), true, scratch);
-    }
-    Tensor dInner = scratch.allocate(DType.BF16, Shape.of(dy.rows(), lora.rank()));
-    products.multiply(Form.NN, dInner, dy, lora.b(), lora.scale(), false, scratch);
-    if (wanted.a() != null) {
-      long mark = scratch.mark();
-      Tensor dropped = dropped(x, lora.dropout(), scratch);
-      products.multiply(Form.TN, wanted.a(), dInner, dropped, 1, true, scratch);
-      scratch.release(mark);
-    }
-    return dInner;
+  /// Whether an update drops elements of its input.
+  static boolean drops(Projection.Lora lora) {
+    Dropout dropout = lora.dropout();
+    return dropout != null && dropout.probability() > 0;
   }
 
   private void inputGradient(
@@ -359,21 +288,12 @@ final class CudaMatmulOps implements MatmulOps {
       product(Form.NN, dx, dy, weight, Extras.NONE, add, scratch);
       return;
     }
-    Dropout dropout = lora.dropout();
-    if (dropout == null || dropout.probability() == 0) {
+    if (!drops(lora)) {
       product(Form.NN, dx, dy, weight, new Extras(null, null, dInner, lora.a(), 1), add, scratch);
       return;
     }
     product(Form.NN, dx, dy, weight, Extras.NONE, add, scratch);
-    addDropped(dx, dInner, lora.a(), dropout, scratch);
-  }
-
-  private void addDropped(
-      Tensor dx, Tensor dInner, Tensor a, Dropout dropout, TensorArena scratch) {
-    Tensor part = scratch.allocate(DType.BF16, Shape.of(dx.rows(), dx.cols()));
-    products.multiply(Form.NN, part, dInner, a, 1, false, scratch);
-    tensors.dropout(part, part, dropout);
-    tensors.add(dx, part);
+    updates.addDropped(dx, dInner, lora, scratch);
   }
 
   record Gemv(

@@ -1,6 +1,7 @@
 package dev.gatun.cuda.op;
 
 import static dev.gatun.cuda.op.DeviceStorage.pointer;
+import static dev.gatun.cuda.op.DeviceStorage.pointerOrNull;
 
 import dev.gatun.cuda.DevicePtr;
 import dev.gatun.cuda.Kernel;
@@ -10,6 +11,7 @@ import dev.gatun.op.Philox;
 import dev.gatun.op.TensorOps;
 import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /// Launches `tensor.cu`.
 final class CudaTensorOps implements TensorOps {
@@ -26,6 +28,9 @@ final class CudaTensorOps implements TensorOps {
   private static final KernelSpec<Noise> NOISE =
       new KernelSpec<>("tensor", "uniform_noise_bf16", Noise.class);
 
+  private static final KernelSpec<Place> PLACE =
+      new KernelSpec<>("tensor", "tensor_place_bf16", Place.class);
+
   private final Launcher launcher;
   private final Kernel<Binary> copy;
   private final Kernel<Binary> add;
@@ -33,6 +38,7 @@ final class CudaTensorOps implements TensorOps {
   private final Kernel<CheckFinite> checkFinite;
   private final Kernel<ApplyDropout> dropout;
   private final Kernel<Noise> noise;
+  private final Kernel<Place> place;
 
   CudaTensorOps(Launcher launcher) {
     this.launcher = launcher;
@@ -42,17 +48,19 @@ final class CudaTensorOps implements TensorOps {
     checkFinite = launcher.kernel(CHECK_FINITE);
     dropout = launcher.kernel(DROPOUT);
     noise = launcher.kernel(NOISE);
+    place = launcher.kernel(PLACE);
   }
 
   @Override
   public void zero(Tensor tensor) {
-    if (!tensor.isContiguous()) {
-      throw new IllegalArgumentException("only a contiguous tensor is zeroed: " + tensor.shape());
+    if (!(tensor.storage() instanceof DeviceStorage device) || tensor.count() == 0) {
+      pointer(tensor);
+      return;
     }
-    if (tensor.storage() instanceof DeviceStorage device && tensor.count() > 0) {
+    if (tensor.isContiguous()) {
       launcher.stream().fill(device.buffer(), tensor.byteOffset(), tensor.byteSize(), (byte) 0);
     } else {
-      pointer(tensor);
+      place(tensor, null, 0, 0);
     }
   }
 
@@ -140,24 +148,55 @@ final class CudaTensorOps implements TensorOps {
       throw new IllegalArgumentException(
           "shapes differ: " + destination.shape() + " and " + source.shape());
     }
-    if (source.count() > 0) {
-      launcher.launch(
-          kernel,
-          launcher.gridStride(source.count()),
-          new Binary(
-              pointer(destination),
-              Launcher.typeCode(destination.dtype()),
-              destination.rowStride(),
-              pointer(source),
-              Launcher.typeCode(source.dtype()),
-              source.rowStride(),
-              source.rows(),
-              source.cols(),
-              scale,
-              bothBf16(destination, source)
-                  ? Launcher.vector(source.cols(), destination, source)
-                  : 0));
+    if (source.count() == 0) {
+      return;
     }
+    // Without gaps the whole is one row, whatever its shape: rows of one element are no vectors.
+    boolean flat = destination.isContiguous() && source.isContiguous();
+    long rows = flat ? 1 : source.rows();
+    long cols = flat ? source.count() : source.cols();
+    int vector = bothBf16(destination, source) ? vector(flat, cols, destination, source) : 0;
+    launcher.launch(
+        kernel,
+        launcher.gridStride(source.count() / (vector == 1 ? 8 : 1)),
+        new Binary(
+            pointer(destination),
+            Launcher.typeCode(destination.dtype()),
+            destination.rowStride(),
+            pointer(source),
+            Launcher.typeCode(source.dtype()),
+            source.rowStride(),
+            rows,
+            cols,
+            scale,
+            vector));
+  }
+
+  private static int vector(boolean flat, long cols, Tensor destination, Tensor source) {
+    return flat
+        ? Launcher.vector(cols, destination.reshape(1, cols), source.reshape(1, cols))
+        : Launcher.vector(cols, destination, source);
+  }
+
+  /// Columns of a wider right operand: `destination[:, first : first + R] = scale · factor`, zeros
+  /// in its other columns.
+  ///
+  /// @param destination BF16 `[out, cols]`
+  /// @param factor BF16 `[out, R]`, or null for zeros everywhere
+  void place(Tensor destination, @Nullable Tensor factor, long first, float scale) {
+    launcher.launch(
+        place,
+        launcher.gridStride(destination.count()),
+        new Place(
+            pointer(destination, DType.BF16, "destination"),
+            destination.rowStride(),
+            pointerOrNull(factor),
+            factor == null ? 0 : factor.rowStride(),
+            destination.rows(),
+            destination.cols(),
+            first,
+            factor == null ? 0 : factor.cols(),
+            scale));
   }
 
   private static boolean bothBf16(Tensor a, Tensor b) {
@@ -175,6 +214,17 @@ final class CudaTensorOps implements TensorOps {
       long cols,
       float scale,
       int vector) {}
+
+  record Place(
+      DevicePtr destination,
+      long destinationStride,
+      DevicePtr factor,
+      long factorStride,
+      long rows,
+      long cols,
+      long first,
+      long rank,
+      float scale) {}
 
   record AddRow(
       DevicePtr y, int yType, long yStride, DevicePtr row, int rowType, long rows, long cols) {}

@@ -86,10 +86,11 @@ final class Launcher implements AutoCloseable {
     return 1;
   }
 
-  /// Whether every row of a tensor starts at a multiple of 16 bytes.
+  /// Whether every row of a tensor starts at a multiple of 16 bytes; a vector is one row.
   static boolean isVector(Tensor tensor) {
+    boolean oneRow = tensor.rows() <= 1 || (tensor.shape().rank() == 1 && tensor.isContiguous());
     return DeviceStorage.pointer(tensor).address() % 16 == 0
-        && (tensor.rows() <= 1 || tensor.rowStride() * tensor.dtype().bytes() % 16 == 0);
+        && (oneRow || tensor.rowStride() * tensor.dtype().bytes() % 16 == 0);
   }
 
   @Override

@@ -1,0 +1,156 @@
+package dev.gatun.cuda.op;
+
+import dev.gatun.cuda.op.Products.Form;
+import dev.gatun.op.Projection;
+import dev.gatun.op.TensorArena;
+import dev.gatun.tensor.DType;
+import dev.gatun.tensor.Shape;
+import dev.gatun.tensor.Tensor;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+
+/// The narrow products of low-rank updates: `x·Aᵀ`, `dy·B`, and the gradients of A and B. Adapters
+/// that share an input, and whose factors, gradients and inner tensors lie side by side, read it
+/// once.
+final class LowRankUpdates {
+  private final Products products;
+  private final CudaTensorOps tensors;
+
+  LowRankUpdates(Products products, CudaTensorOps tensors) {
+    this.products = products;
+    this.tensors = tensors;
+  }
+
+  /// `inner_i = dropout_i(x)·A_iᵀ`.
+  void inner(
+      List<@Nullable Tensor> inner, Tensor x, List<Projection> projections, TensorArena scratch) {
+    List<Tensor> plain = new ArrayList<>();
+    List<Tensor> factors = new ArrayList<>();
+    for (int i = 0; i < projections.size(); i++) {
+      Projection.Lora lora = projections.get(i).lora();
+      if (lora == null) {
+        continue;
+      }
+      Tensor target = Objects.requireNonNull(inner.get(i), "room for x·Aᵀ");
+      if (CudaMatmulOps.drops(lora)) {
+        long mark = scratch.mark();
+        products.multiply(Form.NT, target, dropped(x, lora, scratch), lora.a(), 1, false, scratch);
+        scratch.release(mark);
+      } else {
+        plain.add(target);
+        factors.add(lora.a());
+      }
+    }
+    if (plain.isEmpty()) {
+      return;
+    }
+    Tensor together = SideBySide.columns(plain);
+    Tensor stacked = SideBySide.rows(factors);
+    if (together != null && stacked != null) {
+      products.multiply(Form.NT, together, x, stacked, 1, false, scratch);
+      return;
+    }
+    for (int i = 0; i < plain.size(); i++) {
+      products.multiply(Form.NT, plain.get(i), x, factors.get(i), 1, false, scratch);
+    }
+  }
+
+  /// `innerGradient_i = s_i·dy_i·B_i` and `dB_i += s_i·dy_iᵀ·inner_i`.
+  void backward(
+      List<Tensor> dys,
+      List<@Nullable Tensor> inner,
+      List<@Nullable Tensor> innerGradients,
+      List<Projection> projections,
+      List<Projection.Gradients> gradients,
+      TensorArena scratch) {
+    for (int i = 0; i < projections.size(); i++) {
+      Projection.Lora lora = projections.get(i).lora();
+      if (lora == null) {
+        continue;
+      }
+      Tensor target = Objects.requireNonNull(innerGradients.get(i), "room for dy·B");
+      Tensor b = gradients.get(i).b();
+      if (b != null) {
+        Tensor saved = Objects.requireNonNull(inner.get(i), "what forward saved");
+        products.multiply(Form.TN, b, dys.get(i), saved, lora.scale(), true, scratch);
+      }
+      products.multiply(Form.NN, target, dys.get(i), lora.b(), lora.scale(), false, scratch);
+    }
+  }
+
+  /// `dA_i += innerGradient_iᵀ·dropout_i(x)`.
+  void gradientsOfA(
+      List<@Nullable Tensor> innerGradients,
+      Tensor x,
+      List<Projection> projections,
+      List<Projection.Gradients> gradients,
+      TensorArena scratch) {
+    List<Tensor> inner = new ArrayList<>();
+    List<Tensor> wanted = new ArrayList<>();
+    for (int i = 0; i < projections.size(); i++) {
+      Projection.Lora lora = projections.get(i).lora();
+      Tensor a = gradients.get(i).a();
+      if (lora == null || a == null) {
+        continue;
+      }
+      Tensor dInner = Objects.requireNonNull(innerGradients.get(i), "what backward left");
+      if (CudaMatmulOps.drops(lora)) {
+        long mark = scratch.mark();
+        products.multiply(Form.TN, a, dInner, dropped(x, lora, scratch), 1, true, scratch);
+        scratch.release(mark);
+      } else {
+        inner.add(dInner);
+        wanted.add(a);
+      }
+    }
+    if (inner.isEmpty()) {
+      return;
+    }
+    Tensor left = SideBySide.columns(inner);
+    Tensor target = SideBySide.rows(wanted);
+    if (left != null && target != null) {
+      products.multiply(Form.TN, target, left, x, 1, true, scratch);
+      return;
+    }
+    for (int i = 0; i < inner.size(); i++) {
+      products.multiply(Form.TN, wanted.get(i), inner.get(i), x, 1, true, scratch);
+    }
+  }
+
+  /// `dx += dropout(innerGradient·A)`.
+  void addDropped(Tensor dx, Tensor innerGradient, Projection.Lora lora, TensorArena scratch) {
+    Tensor part = scratch.allocate(DType.BF16, Shape.of(dx.rows(), dx.cols()));
+    products.multiply(Form.NN, part, innerGradient, lora.a(), 1, false, scratch);
+    tensors.dropout(part, part, Objects.requireNonNull(lora.dropout()));
+    tensors.add(dx, part);
+  }
+
+  private Tensor dropped(Tensor x, Projection.Lora lora, TensorArena scratch) {
+    Tensor copy = scratch.allocate(DType.BF16, Shape.of(x.rows(), x.cols()));
+    tensors.dropout(copy, x, Objects.requireNonNull(lora.dropout()));
+    return copy;
+  }
+
+  /// Scratch that any of the above needs at most.
+  static long scratchBytes(long rows, List<Projection> projections) {
+    long most = 0;
+    long ranks = 0;
+    for (Projection p : projections) {
+      Projection.Lora lora = p.lora();
+      if (lora == null) {
+        continue;
+      }
+      long out = p.weight().out();
+      long in = p.weight().in();
+      ranks += lora.rank();
+      long bytes = CudaMatmulOps.drops(lora) ? TensorArena.sizeOf(DType.BF16, rows * in) : 0;
+      bytes += Products.scratchBytes(rows, ranks, Math.max(in, out));
+      bytes += Products.scratchBytes(ranks, in, rows);
+      bytes += Products.scratchBytes(out, lora.rank(), rows);
+      most = Math.max(most, bytes);
+    }
+    return most;
+  }
+}
