@@ -16,8 +16,8 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
-/// `chat_templates/`: conversations rendered by transformers, exactly, with the parts inside
-/// `{% generation %}`; and what templates refuse.
+/// `chat_templates/`: conversations rendered by transformers, exactly, with the parts inside `{%
+/// generation %}`; and what templates refuse.
 public final class ChatTemplatesPart implements Part {
   private static final String CONVERSATIONS = "conversations.json";
 
@@ -126,7 +126,8 @@ public final class ChatTemplatesPart implements Part {
     }
 
     void record(Checks checks) {
-      checks.that("conversations", rendered + refused > 0, rendered + " rendered, " + refused + " refused");
+      checks.that(
+          "conversations", rendered + refused > 0, rendered + " rendered, " + refused + " refused");
       checks.noDifferences("rendered", texts.size(), String.join("; ", texts));
       checks.noDifferences("generation spans", spans.size(), String.join("; ", spans));
       checks.noDifferences("refusals", errors.size(), String.join("; ", errors));

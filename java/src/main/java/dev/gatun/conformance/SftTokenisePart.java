@@ -45,8 +45,7 @@ public final class SftTokenisePart implements Part {
     Dataset dataset = Dataset.open(folder.resolve("dataset.jsonl"));
     Path template = folder.resolve("chat_template.jinja");
     ChatOptions chat =
-        ChatOptions.unmapped()
-            .withTemplatePath(Files.isRegularFile(template) ? template : null);
+        ChatOptions.unmapped().withTemplatePath(Files.isRegularFile(template) ? template : null);
     try (Tokenizer tokenizer =
             Tokenizer.open(kit.resolve(expected.path("tokenizer").stringValue()));
         PreparedDataset rows =

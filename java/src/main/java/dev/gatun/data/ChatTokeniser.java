@@ -41,8 +41,7 @@ final class ChatTokeniser {
   /// @throws InputException if the prompt is rendered differently once the completion follows
   ExampleTokeniser.Tokens pair(SftExample.ChatPair example) {
     Conversation conversation = example.conversation();
-    String prompt =
-        template.render(conversation.first(example.promptMessages()), true).text();
+    String prompt = template.render(conversation.first(example.promptMessages()), true).text();
     return tokens(conversation, example.untrained(), completionOnly ? prompt : null);
   }
 
@@ -55,7 +54,10 @@ final class ChatTokeniser {
             ? TrainingText.of(
                 template,
                 conversation,
-                i -> assistantOnly ? (!lastOnly || i == last) && !untrained.contains(i) : untrained.contains(i))
+                i ->
+                    assistantOnly
+                        ? (!lastOnly || i == last) && !untrained.contains(i)
+                        : untrained.contains(i))
             : template.render(conversation, false);
     int[] ids;
     int[] labels;

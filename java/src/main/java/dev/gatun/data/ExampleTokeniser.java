@@ -41,7 +41,9 @@ final class ExampleTokeniser {
     this.chat =
         kind.isConversational()
             ? new ChatTokeniser(
-                tokenizer, ChatTemplateFiles.open(tokenizer, options.chat().templatePath()), options)
+                tokenizer,
+                ChatTemplateFiles.open(tokenizer, options.chat().templatePath()),
+                options)
             : null;
   }
 

@@ -15,7 +15,8 @@ import tools.jackson.databind.json.JsonMapper;
 
 /// Takes conversations out of rows: columns `messages` or `conversations`, or `prompt` and
 /// `completion` that are lists of messages; besides them `tools`, `documents` and
-/// `chat_template_kwargs`. A message has `role` and `content`, or as in ShareGPT `from` and `value`.
+/// `chat_template_kwargs`. A message has `role` and `content`, or as in ShareGPT `from` and
+/// `value`.
 final class MessagesReader {
   private final Map<String, String> roles;
 
@@ -152,8 +153,8 @@ final class MessagesReader {
     }
   }
 
-  /// Keys with null are left out: columnar files put one into every message that lacks the key,
-  /// and templates ask whether a key is there. A null `content` stays: it is how tool calls are
+  /// Keys with null are left out: columnar files put one into every message that lacks the key, and
+  /// templates ask whether a key is there. A null `content` stays: it is how tool calls are
   /// written.
   private static Map<String, @Nullable Object> entries(Map<?, ?> map) {
     Map<String, @Nullable Object> entries = new LinkedHashMap<>();

@@ -4,8 +4,8 @@ import dev.gatun.text.Tokenizer;
 import org.jspecify.annotations.Nullable;
 
 /// Trains only what stands between the marker of a response and the next marker of an instruction,
-/// or the end; Unsloth's `train_on_responses_only`. Markers are tokenised alone and looked for among
-/// the tokens; what was not trained before stays so.
+/// or the end; Unsloth's `train_on_responses_only`. Markers are tokenised alone and looked for
+/// among the tokens; what was not trained before stays so.
 final class ResponseParts {
   private final int[] instruction;
   private final int[] response;

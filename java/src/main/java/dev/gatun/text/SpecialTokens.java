@@ -32,7 +32,12 @@ record SpecialTokens(
 
   private static final List<String> KEYS =
       List.of(
-          "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token",
+          "bos_token",
+          "eos_token",
+          "unk_token",
+          "sep_token",
+          "pad_token",
+          "cls_token",
           "mask_token");
 
   private static final long LONGEST_FILE_BYTES = 64L << 20;

@@ -65,8 +65,7 @@ public final class Tokenizer implements AutoCloseable {
     JsonNode root = TokenizerFile.parse(file);
     TokenizerFile vocabulary = TokenizerFile.vocabulary(root, file);
     Path directory = file.toAbsolutePath().getParent();
-    SpecialTokens special =
-        directory == null ? SpecialTokens.NONE : SpecialTokens.read(directory);
+    SpecialTokens special = directory == null ? SpecialTokens.NONE : SpecialTokens.read(directory);
     return new Tokenizer(file, load(file, root), vocabulary, special);
   }
 

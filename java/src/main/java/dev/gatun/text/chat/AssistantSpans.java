@@ -7,6 +7,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.IntPredicate;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /// Which part of a rendered conversation an assistant turn is, for templates that do not mark it:
@@ -21,6 +22,12 @@ import org.jspecify.annotations.Nullable;
 final class AssistantSpans {
   /// A private-use character, which templates treat as any other text.
   private static final String MARK = "\uf8f5";
+
+  /// Keys under which data holds what the assistant thought.
+  private static final List<String> REASONING =
+      List.of("reasoning_content", "reasoning", "thinking");
+
+  private static final Pattern BLANKS = Pattern.compile("\\s+");
 
   private final ChatTemplate template;
   private final Conversation conversation;
@@ -116,16 +123,30 @@ final class AssistantSpans {
     return template.render(part.withMessages(messages), false).text();
   }
 
-  /// Training on a turn that the template shortens would teach something else than the data.
+  /// Training on a turn that the template shortens would teach something else than the data. Where
+  /// whitespace stands is the template's to decide.
   private void requireContent(int message, int start, int end) {
-    String content = content(message).strip();
-    if (!whole.substring(start, end).contains(content)) {
+    String turn = withoutBlanks(whole.substring(start, end));
+    String content = withoutBlanks(content(message));
+    for (String key : REASONING) {
+      boolean dropped =
+          conversation.messages().get(message).get(key) instanceof String reasoning
+              && !turn.contains(withoutBlanks(reasoning));
+      if (dropped) {
+        throw unsafe(message, "leaves out the `" + key + "` of this turn");
+      }
+    }
+    if (!turn.contains(content)) {
       throw unsafe(
           message,
           content.contains("</think>")
               ? "leaves out the reasoning of this turn, which the model would have written"
               : "leaves out or changes part of the content");
     }
+  }
+
+  private static String withoutBlanks(String text) {
+    return BLANKS.matcher(text).replaceAll("");
   }
 
   private String content(int message) {

@@ -52,8 +52,7 @@ public final class ChatTemplateFiles {
       return List.of(place);
     }
     return Stream.concat(
-            Stream.of(place.resolve(FILE), place.resolve(CONFIG)),
-            additional(place).stream())
+            Stream.of(place.resolve(FILE), place.resolve(CONFIG)), additional(place).stream())
         .filter(Files::isRegularFile)
         .toList();
   }
@@ -104,8 +103,7 @@ public final class ChatTemplateFiles {
         }
         String name = entry.path("name").stringValue();
         templates.put(
-            name,
-            Template.parse(key + " `" + name + "`", entry.path("template").stringValue()));
+            name, Template.parse(key + " `" + name + "`", entry.path("template").stringValue()));
       }
     } else if (!node.isMissingNode() && !node.isNull()) {
       throw new InputException(key + " must be a text or a list of named templates.");

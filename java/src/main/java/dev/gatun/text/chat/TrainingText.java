@@ -7,17 +7,17 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.function.IntPredicate;
 
-/// A conversation's text with the parts that assistant turns are: those that the template marks with
-/// `{% generation %}`, and for every other template those derived by rendering.
+/// A conversation's text with the parts that assistant turns are: those that the template marks
+/// with `{% generation %}`, and for every other template those derived by rendering.
 public final class TrainingText {
   private TrainingText() {}
 
   /// Renders a conversation.
   ///
-  /// @param wanted which messages' parts are asked for, by number from 0; only the assistant's count
+  /// @param wanted which messages' parts are asked for, by number from 0; only the assistant's
+  ///   count
   /// @throws InputException if the template refuses the conversation, or the parts are not certain
-  public static Rendered of(
-      ChatTemplate template, Conversation conversation, IntPredicate wanted) {
+  public static Rendered of(ChatTemplate template, Conversation conversation, IntPredicate wanted) {
     Rendered rendered = template.render(conversation, false);
     List<Integer> turns = new ArrayList<>();
     for (int i = 0; i < conversation.messages().size(); i++) {
@@ -42,8 +42,7 @@ public final class TrainingText {
       }
     }
     return new Rendered(
-        rendered.text(),
-        AssistantSpans.derive(template, conversation, rendered.text(), wanted));
+        rendered.text(), AssistantSpans.derive(template, conversation, rendered.text(), wanted));
   }
 
   /// A block inside a macro or a set block is written somewhere else than it is counted.

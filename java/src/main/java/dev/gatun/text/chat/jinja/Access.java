@@ -17,8 +17,17 @@ import org.jspecify.annotations.Nullable;
 final class Access {
   private static final Set<String> MUTATORS =
       Set.of(
-          "append", "clear", "extend", "insert", "pop", "popitem", "remove", "reverse", "setdefault",
-          "sort", "update");
+          "append",
+          "clear",
+          "extend",
+          "insert",
+          "pop",
+          "popitem",
+          "remove",
+          "reverse",
+          "setdefault",
+          "sort",
+          "update");
 
   private Access() {}
 
@@ -98,8 +107,7 @@ final class Access {
     };
   }
 
-  private static @Nullable Value bound(
-      String name, Value.@Nullable Function method, Value self) {
+  private static @Nullable Value bound(String name, Value.@Nullable Function method, Value self) {
     return method == null
         ? null
         : new Callable(name, (run, given) -> method.call(run, given.after(self)));

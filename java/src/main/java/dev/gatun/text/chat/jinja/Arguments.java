@@ -27,7 +27,8 @@ record Arguments(List<Value> positional, Map<String, Value> named) {
 
   /// The same without the first `count`.
   Arguments from(int count) {
-    return new Arguments(positional.subList(Math.min(count, positional.size()), positional.size()), named);
+    return new Arguments(
+        positional.subList(Math.min(count, positional.size()), positional.size()), named);
   }
 
   /// The arguments in the order of the parameters `names`; null for what is not given.
@@ -37,7 +38,8 @@ record Arguments(List<Value> positional, Map<String, Value> named) {
   @Nullable Value[] bind(String function, int required, String... names) {
     if (positional.size() > names.length) {
       throw new Fault(
-          "%s takes at most %d arguments, not %d".formatted(function, names.length, positional.size()));
+          "%s takes at most %d arguments, not %d"
+              .formatted(function, names.length, positional.size()));
     }
     Map<String, Value> left = new LinkedHashMap<>(named);
     @Nullable Value[] bound = new @Nullable Value[names.length];

@@ -17,7 +17,8 @@ final class Budget {
   /// One expression or statement.
   void step() {
     if (--steps < 0) {
-      throw new Fault("the template does not come to an end within %d steps".formatted(limits.steps()));
+      throw new Fault(
+          "the template does not come to an end within %d steps".formatted(limits.steps()));
     }
   }
 

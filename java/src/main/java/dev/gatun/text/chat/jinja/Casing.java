@@ -46,12 +46,11 @@ final class Casing {
     StringBuilder out = new StringBuilder(text.length());
     text.codePoints()
         .mapToObj(Character::toString)
-        .forEach(
-            c ->
-                out.append(
-                    Character.isUpperCase(c.codePointAt(0))
-                        ? c.toLowerCase(Locale.ROOT)
-                        : c.toUpperCase(Locale.ROOT)));
+        .forEach(c ->
+            out.append(
+                Character.isUpperCase(c.codePointAt(0))
+                    ? c.toLowerCase(Locale.ROOT)
+                    : c.toUpperCase(Locale.ROOT)));
     return out.toString();
   }
 

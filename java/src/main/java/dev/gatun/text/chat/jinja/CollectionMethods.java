@@ -86,12 +86,11 @@ final class CollectionMethods {
     run.budget().characters(8L * dict.entries().size());
     List<Value> items = new ArrayList<>();
     dict.entries()
-        .forEach(
-            (key, value) ->
-                items.add(
-                    kind == Kind.DICT_KEYS
-                        ? key
-                        : kind == Kind.DICT_VALUES ? value : Items.tuple(key, value)));
+        .forEach((key, value) ->
+            items.add(
+                kind == Kind.DICT_KEYS
+                    ? key
+                    : kind == Kind.DICT_VALUES ? value : Items.tuple(key, value)));
     return new Items(items, kind);
   }
 }

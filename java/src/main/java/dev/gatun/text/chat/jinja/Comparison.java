@@ -134,8 +134,7 @@ final class Comparison {
       case Str text -> {
         if (!(item instanceof Str part)) {
           Types.requireDefined(item);
-          throw new Fault(
-              "'in <string>' requires string as left operand, not " + Types.name(item));
+          throw new Fault("'in <string>' requires string as left operand, not " + Types.name(item));
         }
         yield Texts.indexOf(run, text.text(), part.text(), 0) >= 0;
       }

@@ -67,7 +67,10 @@ final class Evaluator {
           }
           case Expression.Binary binary ->
               Arithmetic.apply(
-                  run, binary.operator(), value(binary.left(), scope), value(binary.right(), scope));
+                  run,
+                  binary.operator(),
+                  value(binary.left(), scope),
+                  value(binary.right(), scope));
           case Expression.Concatenation concatenation -> concatenated(concatenation, scope);
           case Expression.Comparison comparison -> compared(comparison, scope);
           case Expression.Conditional conditional -> conditional(conditional, scope);

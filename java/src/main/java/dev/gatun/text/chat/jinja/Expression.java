@@ -61,8 +61,7 @@ sealed interface Expression {
   record Concatenation(List<Expression> parts, int line) implements Expression {}
 
   /// `a < b <= c`.
-  record Comparison(
-      Expression first, List<Relation> relations, List<Expression> operands, int line)
+  record Comparison(Expression first, List<Relation> relations, List<Expression> operands, int line)
       implements Expression {}
 
   /// `a if b else c`.

@@ -10,7 +10,8 @@ import java.util.regex.Pattern;
 /// Reads the tokens inside one tag.
 final class ExpressionLexer {
   private static final Pattern FLOAT =
-      Pattern.compile("(?:\\d+_)*\\d+(?:(?:\\.(?:\\d+_)*\\d+)?[eE][+-]?(?:\\d+_)*\\d+|\\.(?:\\d+_)*\\d+)");
+      Pattern.compile(
+          "(?:\\d+_)*\\d+(?:(?:\\.(?:\\d+_)*\\d+)?[eE][+-]?(?:\\d+_)*\\d+|\\.(?:\\d+_)*\\d+)");
   private static final Pattern INTEGER =
       Pattern.compile("0[bB](?:_?[01])+|0[oO](?:_?[0-7])+|0[xX](?:_?[0-9a-fA-F])+|\\d(?:_?\\d)*");
   private static final List<String> OPERATORS =
@@ -56,7 +57,8 @@ final class ExpressionLexer {
         return at + operator.length();
       }
     }
-    throw new Fault("unexpected character `" + Character.toString(source.codePointAt(at)) + "`", line);
+    throw new Fault(
+        "unexpected character `" + Character.toString(source.codePointAt(at)) + "`", line);
   }
 
   private static boolean isWord(int codePoint) {

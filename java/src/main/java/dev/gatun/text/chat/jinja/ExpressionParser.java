@@ -86,7 +86,11 @@ class ExpressionParser extends Parser {
   }
 
   private boolean atTupleEnd() {
-    return at(Kind.VARIABLE_END) || at(Kind.BLOCK_END) || atOperator(")") || atName("if") || atName("recursive");
+    return at(Kind.VARIABLE_END)
+        || at(Kind.BLOCK_END)
+        || atOperator(")")
+        || atName("if")
+        || atName("recursive");
   }
 
   private void requireShort(int chain) {

@@ -16,7 +16,14 @@ import org.jspecify.annotations.Nullable;
 /// @param precision digits, or -1
 /// @param type a letter, or 0
 record FormatSpec(
-    String fill, char align, char sign, boolean alternate, long width, boolean grouped, int precision, char type) {
+    String fill,
+    char align,
+    char sign,
+    boolean alternate,
+    long width,
+    boolean grouped,
+    int precision,
+    char type) {
   private static final Pattern SPEC =
       Pattern.compile(
           "(?:(.)?([<>=^]))?([+\\- ])?(#)?(0)?(\\d{0,7})(,)?(?:\\.(\\d{1,4}))?([bcdeEfFgGnosxX%])?",
@@ -72,7 +79,10 @@ record FormatSpec(
 
   private String text(Run run, String text) {
     int n = text.codePointCount(0, text.length());
-    String cut = precision >= 0 && precision < n ? text.substring(0, text.offsetByCodePoints(0, precision)) : text;
+    String cut =
+        precision >= 0 && precision < n
+            ? text.substring(0, text.offsetByCodePoints(0, precision))
+            : text;
     return Padding.pad(run, cut, fill, align == 0 || align == '=' ? '<' : align, width);
   }
 
@@ -162,6 +172,7 @@ record FormatSpec(
 
   /// The text of one value.
   static Str apply(Run run, Value value, @Nullable String spec) {
-    return new Str(spec == null || spec.isEmpty() ? Texts.str(run, value) : parse(spec).apply(run, value));
+    return new Str(
+        spec == null || spec.isEmpty() ? Texts.str(run, value) : parse(spec).apply(run, value));
   }
 }

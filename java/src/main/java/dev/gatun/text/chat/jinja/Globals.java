@@ -44,8 +44,7 @@ final class Globals {
 
   private static Map<Value, Value> entries(Arguments given) {
     Map<Value, Value> entries = new LinkedHashMap<>();
-    @Nullable Value[] a =
-        new Arguments(given.positional(), Map.of()).bind("dict", 0, "mapping");
+    @Nullable Value[] a = new Arguments(given.positional(), Map.of()).bind("dict", 0, "mapping");
     if (a[0] instanceof Dict dict) {
       entries.putAll(dict.entries());
     } else if (a[0] instanceof Items pairs) {
@@ -83,8 +82,7 @@ final class Globals {
     List<Value> items = new ArrayList<>();
     for (long i = from; step > 0 ? i < to : i > to; i += step) {
       if (items.size() >= LONGEST_RANGE) {
-        throw new Fault(
-            "Range too big. The sandbox blocks ranges larger than MAX_RANGE (100000).");
+        throw new Fault("Range too big. The sandbox blocks ranges larger than MAX_RANGE (100000).");
       }
       items.add(new Int(i));
       if (step > 0 ? i > Long.MAX_VALUE - step : i < Long.MIN_VALUE - step) {

@@ -28,7 +28,8 @@ final class Json {
   private final String keySeparator;
   private final boolean sorted;
 
-  private Json(Run run, boolean ascii, @Nullable String indent, String[] separators, boolean sorted) {
+  private Json(
+      Run run, boolean ascii, @Nullable String indent, String[] separators, boolean sorted) {
     this.run = run;
     this.out = new Output(run.budget());
     this.ascii = ascii;
@@ -116,8 +117,8 @@ final class Json {
       return;
     }
     Map<String, List<Value>> named = sorted ? new TreeMap<>() : new LinkedHashMap<>();
-    entries.forEach((key, value) ->
-        named.computeIfAbsent(key(key), _ -> new ArrayList<>()).add(value));
+    entries.forEach(
+        (key, value) -> named.computeIfAbsent(key(key), _ -> new ArrayList<>()).add(value));
     out.append("{");
     String separator = "";
     for (Map.Entry<String, List<Value>> entry : named.entrySet()) {

@@ -41,7 +41,9 @@ record Macro(
       scope.set("caller", caller != null ? caller : new Undefined("No caller defined"));
     }
     List<Value> rest =
-        given.positional().subList(Math.min(declared, given.positional().size()), given.positional().size());
+        given
+            .positional()
+            .subList(Math.min(declared, given.positional().size()), given.positional().size());
     special(scope, rest, left);
     Value text = new Str(renderer.text(body, scope));
     run.budget().leave();

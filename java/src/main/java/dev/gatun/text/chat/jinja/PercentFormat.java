@@ -39,7 +39,9 @@ final class PercentFormat {
         throw new Fault("not enough arguments for format string");
       }
     }
-    if (used < row.size() && !(values instanceof Dict) && !(values instanceof Items items && items.kind() == Items.Kind.LIST && used == 0)) {
+    if (used < row.size()
+        && !(values instanceof Dict)
+        && !(values instanceof Items items && items.kind() == Items.Kind.LIST && used == 0)) {
       throw new Fault("not all arguments converted during string formatting");
     }
     return out.append(format.substring(from)).toString();
@@ -62,9 +64,13 @@ final class PercentFormat {
     String align = flags.contains("-") ? "<" : ">";
     return switch (m.group(5)) {
       case "s" ->
-          FormatSpec.apply(run, new Str(Texts.str(run, value)), align + m.group(3) + precision + "s").text();
+          FormatSpec.apply(
+                  run, new Str(Texts.str(run, value)), align + m.group(3) + precision + "s")
+              .text();
       case "r", "a" ->
-          FormatSpec.apply(run, new Str(Texts.repr(run, value)), align + m.group(3) + precision + "s").text();
+          FormatSpec.apply(
+                  run, new Str(Texts.repr(run, value)), align + m.group(3) + precision + "s")
+              .text();
       case "d", "i", "u" -> number(run, m, new Value.Int((long) finite(value)), "d");
       case "x", "X", "o" -> number(run, m, new Value.Int(Types.whole(value)), m.group(5));
       case "e", "E", "f", "F", "g", "G" ->

@@ -44,7 +44,8 @@ final class PostfixParser {
         yield new Expression.Constant(new Value.Str(text.toString()), line);
       }
       case INTEGER -> new Expression.Constant(new Value.Int(integer(token)), line);
-      case FLOAT -> new Expression.Constant(new Value.Float(Double.parseDouble(token.text())), line);
+      case FLOAT ->
+          new Expression.Constant(new Value.Float(Double.parseDouble(token.text())), line);
       case OPERATOR -> bracket(token);
       case DATA, BLOCK_BEGIN, BLOCK_END, VARIABLE_BEGIN, VARIABLE_END, END ->
           throw new Fault("expected an expression, found " + token.shown(), line);
@@ -130,7 +131,9 @@ final class PostfixParser {
         value =
             parser.at(Kind.INTEGER)
                 ? new Expression.Subscript(
-                    value, new Expression.Constant(new Value.Int(integer(parser.next())), line), line)
+                    value,
+                    new Expression.Constant(new Value.Int(integer(parser.next())), line),
+                    line)
                 : new Expression.Attribute(value, parser.expectName(), line);
       } else if (parser.skipOperator("[")) {
         value = subscript(value, line);
@@ -144,8 +147,7 @@ final class PostfixParser {
 
   private void requireShort(int chain) {
     if (chain > 100) {
-      throw new Fault(
-          "more than 100 subscripts, calls or filters in a row", parser.peek().line());
+      throw new Fault("more than 100 subscripts, calls or filters in a row", parser.peek().line());
     }
   }
 

@@ -108,7 +108,9 @@ final class Renderer {
   private void loop(Statement.For loop, Value over, int level, Scope scope, Output out) {
     List<Value> items = chosen(loop, Types.items(run, over), scope);
     Callable recursion =
-        loop.recursive() ? new Callable("loop", (_, given) -> recursion(loop, given, level, scope)) : null;
+        loop.recursive()
+            ? new Callable("loop", (_, given) -> recursion(loop, given, level, scope))
+            : null;
     Loop state = new Loop(items, level, recursion);
     End end = End.NORMAL;
     for (int i = 0; i < items.size() && end != End.BREAK; i++) {

@@ -45,8 +45,7 @@ final class SortFilters {
   }
 
   static Value sort(Run run, Arguments given) {
-    @Nullable Value[] a =
-        given.bind("sort", 1, "value", "reverse", "case_sensitive", "attribute");
+    @Nullable Value[] a = given.bind("sort", 1, "value", "reverse", "case_sensitive", "attribute");
     Key key = new Key(run, a[3], isTrue(a[2]));
     return sorted(run, Types.items(run, Filters.required(a[0])), key, isTrue(a[1]));
   }
@@ -73,8 +72,7 @@ final class SortFilters {
   }
 
   static Value dictSort(Run run, Arguments given) {
-    @Nullable Value[] a =
-        given.bind("dictsort", 1, "value", "case_sensitive", "by", "reverse");
+    @Nullable Value[] a = given.bind("dictsort", 1, "value", "case_sensitive", "by", "reverse");
     if (!(a[0] instanceof Dict dict)) {
       throw new Fault("dictsort needs a mapping");
     }
@@ -125,8 +123,7 @@ final class SortFilters {
   }
 
   private static Value group(Run run, @Nullable Value attribute, List<Value> items) {
-    Value name =
-        SelectFilters.attribute(run, items.getFirst(), Filters.required(attribute), null);
+    Value name = SelectFilters.attribute(run, items.getFirst(), Filters.required(attribute), null);
     return Items.tuple(name, run.list(items));
   }
 

@@ -34,8 +34,7 @@ sealed interface Statement {
   record Set(Target target, Expression value, int line) implements Statement {}
 
   /// `{% set name | filter %}…{% endset %}`.
-  record SetBlock(
-      Target target, List<Expression.Filter> filters, List<Statement> body, int line)
+  record SetBlock(Target target, List<Expression.Filter> filters, List<Statement> body, int line)
       implements Statement {}
 
   /// `{% macro name(parameters) %}`.
@@ -51,8 +50,7 @@ sealed interface Statement {
       implements Statement {}
 
   /// `{% with a = b %}`.
-  record With(
-      List<Target> targets, List<Expression> values, List<Statement> body, int line)
+  record With(List<Target> targets, List<Expression> values, List<Statement> body, int line)
       implements Statement {}
 
   /// `{% generation %}`, what the assistant said.

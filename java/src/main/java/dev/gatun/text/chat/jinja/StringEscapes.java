@@ -37,7 +37,8 @@ final class StringEscapes {
     return text.toString();
   }
 
-  private static int hexadecimal(String literal, int from, int digits, StringBuilder text, int line) {
+  private static int hexadecimal(
+      String literal, int from, int digits, StringBuilder text, int line) {
     int end = from + digits;
     int codePoint = 0;
     for (int i = from; i < end; i++) {
@@ -57,7 +58,9 @@ final class StringEscapes {
   private static int octal(String literal, int from, StringBuilder text) {
     int end = from;
     int value = 0;
-    while (end < literal.length() && end < from + 3 && Character.digit(literal.charAt(end), 8) >= 0) {
+    while (end < literal.length()
+        && end < from + 3
+        && Character.digit(literal.charAt(end), 8) >= 0) {
       value = value * 8 + Character.digit(literal.charAt(end++), 8);
     }
     text.append((char) value);

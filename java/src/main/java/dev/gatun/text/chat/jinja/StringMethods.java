@@ -52,7 +52,8 @@ final class StringMethods {
           Map.entry("isdecimal", (r, g) -> all(r, g, Character::isDigit)),
           Map.entry("isnumeric", (r, g) -> all(r, g, Casing::isNumeric)),
           Map.entry("isspace", (r, g) -> all(r, g, Whitespace::is)),
-          Map.entry("isascii", (r, g) -> Value.of(self(r, g, "isascii").chars().allMatch(c -> c < 128))),
+          Map.entry(
+              "isascii", (r, g) -> Value.of(self(r, g, "isascii").chars().allMatch(c -> c < 128))),
           Map.entry("isupper", (r, g) -> Value.of(Casing.isUpper(self(r, g, "isupper")))),
           Map.entry("islower", (r, g) -> Value.of(Casing.isLower(self(r, g, "islower")))));
 

@@ -13,9 +13,10 @@ final class StringSearch {
     String whole = StringMethods.self(run, a[0]);
     String part = part(whole, a[2], a[3]);
     String sought = StringMethods.text(a[1]);
-    int at = last
-        ? Texts.lastIndexOf(run, part, sought, part.length())
-        : Texts.indexOf(run, part, sought, 0);
+    int at =
+        last
+            ? Texts.lastIndexOf(run, part, sought, part.length())
+            : Texts.indexOf(run, part, sought, 0);
     if (at < 0) {
       if (required) {
         throw new Fault("substring not found");

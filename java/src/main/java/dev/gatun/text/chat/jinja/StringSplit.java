@@ -25,7 +25,9 @@ final class StringSplit {
     List<String> parts =
         blanks
             ? (fromRight ? wordsFromRight(text, most) : words(text, most))
-            : (fromRight ? separatedFromRight(text, separator, most) : separated(text, separator, most));
+            : (fromRight
+                ? separatedFromRight(text, separator, most)
+                : separated(text, separator, most));
     run.counted(text);
     return run.list(StringMethods.texts(parts));
   }

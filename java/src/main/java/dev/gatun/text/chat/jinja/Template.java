@@ -7,9 +7,9 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /// A Jinja template as Hugging Face checkpoints carry it, ready to be rendered. The language is
-/// Jinja2 in the sandbox of transformers: `trim_blocks`, `lstrip_blocks`, loop controls,
-/// `{% generation %}`, and the functions `raise_exception` and `strftime_now`; `tojson` as
-/// transformers defines it. It reads no file, imports nothing and changes none of its variables.
+/// Jinja2 in the sandbox of transformers: `trim_blocks`, `lstrip_blocks`, loop controls, `{%
+/// generation %}`, and the functions `raise_exception` and `strftime_now`; `tojson` as transformers
+/// defines it. It reads no file, imports nothing and changes none of its variables.
 ///
 /// Threads: a template may be rendered by any number of threads at once.
 public final class Template {
@@ -54,11 +54,13 @@ public final class Template {
 
   /// Renders it.
   ///
-  /// @param variables text, `Long`, `Integer`, `Double`, `Boolean`, null, and lists and maps of such
+  /// @param variables text, `Long`, `Integer`, `Double`, `Boolean`, null, and lists and maps of
+  ///   such
   /// @param now what `strftime_now` sees
   /// @throws InputException with line, if the template raises an exception, uses something that is
   ///   not there, or goes beyond the limits
-  public Rendered render(Map<String, @Nullable Object> variables, LocalDateTime now, Limits limits) {
+  public Rendered render(
+      Map<String, @Nullable Object> variables, LocalDateTime now, Limits limits) {
     Run run = null;
     try {
       Imported imported = new Imported();

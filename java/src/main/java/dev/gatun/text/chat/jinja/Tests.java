@@ -121,7 +121,8 @@ final class Tests {
     return switch (value) {
       case Str _, Dict _, Undefined _ -> true;
       case Items items -> !items.kind().isView();
-      case None _, Bool _, Int _, Float _, Value.Once _, Value.Namespace _, Callable _, Loop _ -> false;
+      case None _, Bool _, Int _, Float _, Value.Once _, Value.Namespace _, Callable _, Loop _ ->
+          false;
     };
   }
 

@@ -126,8 +126,7 @@ final class TextFilters {
   }
 
   static Value truncate(Run run, Arguments given) {
-    @Nullable Value[] a =
-        given.bind("truncate", 1, "s", "length", "killwords", "end", "leeway");
+    @Nullable Value[] a = given.bind("truncate", 1, "s", "length", "killwords", "end", "leeway");
     String text = text(run, a[0]);
     int length = a[1] == null ? 255 : Types.count(a[1]);
     String end = a[3] == null ? "..." : Types.text(a[3]);

@@ -185,7 +185,8 @@ sealed interface Value
       case Bool b -> new Int(b.value ? 1 : 0);
       case Float f when f.value == Math.rint(f.value) && Math.abs(f.value) < 9e18 ->
           new Int((long) f.value);
-      case Items items when items.kind == Items.Kind.LIST -> throw new Fault("unhashable type: 'list'");
+      case Items items when items.kind == Items.Kind.LIST ->
+          throw new Fault("unhashable type: 'list'");
       case Dict _ -> throw new Fault("unhashable type: 'dict'");
       case Items items -> {
         List<Value> keys = new ArrayList<>();

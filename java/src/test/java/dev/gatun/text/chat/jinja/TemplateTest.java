@@ -26,7 +26,8 @@ class TemplateTest {
   @TestFactory
   Stream<DynamicTest> snippetsAsTransformersRendersThem() throws IOException {
     JsonNode golden;
-    try (InputStream in = requireNonNull(TemplateTest.class.getResourceAsStream("/jinja/snippets.json"))) {
+    try (InputStream in =
+        requireNonNull(TemplateTest.class.getResourceAsStream("/jinja/snippets.json"))) {
       golden = JsonMapper.shared().readTree(in);
     }
     Map<String, Object> variables = map(golden.path("variables"));
@@ -42,7 +43,8 @@ class TemplateTest {
     String source = single.path("template").stringValue();
     if (single.has("error")) {
       JsonNode error = single.path("error");
-      var thrown = assertThatThrownBy(() -> render(source, variables)).isInstanceOf(InputException.class);
+      var thrown =
+          assertThatThrownBy(() -> render(source, variables)).isInstanceOf(InputException.class);
       if (error.path("type").stringValue().equals("TemplateError")) {
         thrown.hasMessageContaining(error.path("message").stringValue());
       }
