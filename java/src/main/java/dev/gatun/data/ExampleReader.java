@@ -32,7 +32,14 @@ public final class ExampleReader {
               + " has no prompt and completion columns.");
     }
     TrainOn trainOn = options.chat().trainOn();
+    if (trainOn != null) {
+      requireColumns(first, trainOn);
+    }
+  }
+
+  private void requireColumns(Row first, TrainOn trainOn) {
     boolean turns = trainOn == TrainOn.ASSISTANT || trainOn == TrainOn.LAST_ASSISTANT;
+    boolean whole = kind == ExampleKind.TEXT || kind == ExampleKind.CONVERSATION;
     if ((turns && !kind.isConversational()) || (trainOn == TrainOn.COMPLETION && whole)) {
       throw new InputException(
           "train_on: %s is set, but %s has no %s."

@@ -29,6 +29,9 @@ record FormatSpec(
           "(?:(.)?([<>=^]))?([+\\- ])?(#)?(0)?(\\d{0,7})(,)?(?:\\.(\\d{1,4}))?([bcdeEfFgGnosxX%])?",
           Pattern.DOTALL);
 
+  /// No type, and those of whole numbers.
+  private static final String INTEGRAL = "\0bcdnoxX";
+
   static FormatSpec parse(String spec) {
     Matcher m = SPEC.matcher(spec);
     if (!m.matches()) {
@@ -58,19 +61,24 @@ record FormatSpec(
       return text(run, Texts.str(run, value));
     }
     Long whole = Types.wholeOrNull(value);
-    boolean integral = whole != null && "\0bcdonxX".indexOf(type) >= 0;
-    if (integral && type == 'c') {
-      if (whole < 0 || whole > Character.MAX_CODE_POINT) {
-        throw new Fault("%c arg not in range(0x110000)");
-      }
-      return text(run, Character.toString(whole.intValue()));
+    if (whole != null && INTEGRAL.indexOf(type) >= 0) {
+      return whole(run, whole);
     }
-    if (!integral && "bcdnoxX".indexOf(type) >= 0) {
+    if (INTEGRAL.indexOf(type) > 0) {
       throw new Fault("Unknown format code '%c' for object of type 'float'".formatted(type));
     }
-    boolean negative = integral ? whole < 0 : isNegative(Types.floating(value));
-    String digits = integral ? integer(whole) : floating(Types.floating(value));
-    return signed(run, negative, digits);
+    double number = Types.floating(value);
+    return signed(run, isNegative(number), floating(number));
+  }
+
+  private String whole(Run run, long value) {
+    if (type != 'c') {
+      return signed(run, value < 0, integer(value));
+    }
+    if (value < 0 || value > Character.MAX_CODE_POINT) {
+      throw new Fault("%c arg not in range(0x110000)");
+    }
+    return text(run, Character.toString((int) value));
   }
 
   private static boolean isNegative(double value) {
