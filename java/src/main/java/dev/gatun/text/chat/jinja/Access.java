@@ -140,7 +140,7 @@ final class Access {
         }
         yield new Items(part, items.kind());
       }
-      default -> missing(target, "element slice");
+      default -> throw new Fault("'%s' object is not subscriptable".formatted(Types.name(target)));
     };
   }
 

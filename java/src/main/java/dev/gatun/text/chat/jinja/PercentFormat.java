@@ -39,12 +39,19 @@ final class PercentFormat {
         throw new Fault("not enough arguments for format string");
       }
     }
-    if (used < row.size()
-        && !(values instanceof Dict)
-        && !(values instanceof Items items && items.kind() == Items.Kind.LIST && used == 0)) {
+    if (used < row.size() && !isMapping(values)) {
       throw new Fault("not all arguments converted during string formatting");
     }
     return out.append(format.substring(from)).toString();
+  }
+
+  /// What Python takes for a mapping here: everything with subscripts but tuples and texts.
+  private static boolean isMapping(Value values) {
+    return values instanceof Dict
+        || values instanceof Value.Undefined
+        || (values instanceof Items items
+            && items.kind() != Items.Kind.TUPLE
+            && !items.kind().isView());
   }
 
   private static Value named(Value values, String name) {

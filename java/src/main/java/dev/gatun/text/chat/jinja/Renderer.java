@@ -68,7 +68,7 @@ final class Renderer {
       case Statement.CallBlock call -> out.append(Texts.str(run, called(call, scope)));
       case Statement.FilterBlock block -> {
         Value text = new Str(text(block.body(), new Scope(scope)));
-        out.append(Texts.str(run, filtered(text, block.filters(), scope)));
+        out.append(filteredText(filtered(text, block.filters(), scope)));
       }
       case Statement.With with -> {
         Scope inner = new Scope(scope);
@@ -86,6 +86,15 @@ final class Renderer {
       }
     }
     return End.NORMAL;
+  }
+
+  /// What a filter makes of a block must be text again.
+  private static String filteredText(Value value) {
+    if (value instanceof Str(String text)) {
+      return text;
+    }
+    throw new Fault(
+        "sequence item 0: expected str instance, %s found".formatted(Types.name(value)));
   }
 
   private Value filtered(Value text, List<Expression.Filter> filters, Scope scope) {

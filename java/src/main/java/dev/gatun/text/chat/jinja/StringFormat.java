@@ -8,6 +8,7 @@ final class StringFormat {
   private final Arguments given;
   private final Output out;
   private int automatic;
+  private boolean manual;
 
   private StringFormat(Run run, Arguments given) {
     this.run = run;
@@ -102,7 +103,11 @@ final class StringFormat {
 
   private Value argument(String name) {
     if (name.isEmpty() || name.matches("\\d{1,9}")) {
+      manual |= !name.isEmpty();
       int index = name.isEmpty() ? automatic++ : Integer.parseInt(name);
+      if (manual && automatic > 0) {
+        throw new Fault("cannot switch between manual field specification and automatic numbering");
+      }
       if (index >= given.positional().size()) {
         throw new Fault("Replacement index %d out of range for positional args".formatted(index));
       }

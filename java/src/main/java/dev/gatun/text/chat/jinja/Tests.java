@@ -42,6 +42,10 @@ final class Tests {
     if (relation != null) {
       return Comparison.holds(run, relation, value, argument(given, name));
     }
+    boolean takesArgument = name.equals("divisibleby") || name.equals("sameas") || !isKnown(name);
+    if (!takesArgument) {
+      given.bind("test " + name, 0);
+    }
     return switch (name) {
       case "defined" -> !(value instanceof Undefined);
       case "undefined" -> value instanceof Undefined;
@@ -64,8 +68,8 @@ final class Tests {
       case "upper" -> Casing.isUpper(Texts.str(run, value));
       case "sameas" -> same(value, argument(given, name));
       case "escaped" -> false;
-      case "filter" -> Filters.isKnown(Types.text(value));
-      case "test" -> isKnown(Types.text(value));
+      case "filter" -> value instanceof Str(String filter) && Filters.isKnown(filter);
+      case "test" -> value instanceof Str(String test) && isKnown(test);
       default -> throw new Fault("No test named '" + name + "'");
     };
   }

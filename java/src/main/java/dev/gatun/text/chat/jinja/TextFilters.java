@@ -91,7 +91,8 @@ final class TextFilters {
     String indention = a[1] instanceof Str s ? s.text() : " ".repeat(width(a[1]));
     boolean first = a[2] != null && Types.truth(a[2]);
     boolean blank = a[3] != null && Types.truth(a[3]);
-    List<String> lines = StringSplit.lines(text(run, a[0]) + "\n", false);
+    List<String> lines =
+        StringSplit.lines(run.counted(Types.text(Filters.required(a[0]))) + "\n", false);
     Output out = new Output(run.budget());
     for (int i = 0; i < lines.size(); i++) {
       out.append(i == 0 ? "" : "\n");
@@ -127,7 +128,7 @@ final class TextFilters {
 
   static Value truncate(Run run, Arguments given) {
     @Nullable Value[] a = given.bind("truncate", 1, "s", "length", "killwords", "end", "leeway");
-    String text = text(run, a[0]);
+    String text = run.counted(Types.text(Filters.required(a[0])));
     int length = a[1] == null ? 255 : Types.count(a[1]);
     String end = a[3] == null ? "..." : Types.text(a[3]);
     int leeway = a[4] == null || a[4] instanceof Value.None ? 5 : Types.count(a[4]);
@@ -150,9 +151,11 @@ final class TextFilters {
   }
 
   static Value urlEncode(Run run, Arguments given) {
-    String encoded =
-        URLEncoder.encode(
-            text(run, given.bind("urlencode", 1, "value")[0]), StandardCharsets.UTF_8);
+    Value value = Filters.required(given.bind("urlencode", 1, "value")[0]);
+    if (Types.isIterable(value) && !(value instanceof Str || value instanceof Value.Undefined)) {
+      throw new Fault("urlencode takes a text, not " + Types.name(value));
+    }
+    String encoded = URLEncoder.encode(text(run, value), StandardCharsets.UTF_8);
     return run.text(
         encoded.replace("+", "%20").replace("%2F", "/").replace("*", "%2A").replace("%7E", "~"));
   }

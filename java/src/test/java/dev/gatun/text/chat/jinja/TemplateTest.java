@@ -25,9 +25,18 @@ class TemplateTest {
 
   @TestFactory
   Stream<DynamicTest> snippetsAsTransformersRendersThem() throws IOException {
+    return snippets("/jinja/snippets.json");
+  }
+
+  /// Made by [TemplateGrammar].
+  @TestFactory
+  Stream<DynamicTest> grownTemplatesAsTransformersRendersThem() throws IOException {
+    return snippets("/jinja/grown.json");
+  }
+
+  private static Stream<DynamicTest> snippets(String resource) throws IOException {
     JsonNode golden;
-    try (InputStream in =
-        requireNonNull(TemplateTest.class.getResourceAsStream("/jinja/snippets.json"))) {
+    try (InputStream in = requireNonNull(TemplateTest.class.getResourceAsStream(resource))) {
       golden = JsonMapper.shared().readTree(in);
     }
     Map<String, Object> variables = map(golden.path("variables"));
