@@ -75,8 +75,8 @@ __device__ __forceinline__ float exp2_fast(float x) {
 // eight consecutive rows of one chunk column lie in eight different banks groups.
 template <int D>
 __device__ __forceinline__ uint32_t swizzled(int row, int chunk) {
-  static_assert(D % 32 == 0, "rows are whole 64-byte pieces");
-  int key = D % 64 == 0 ? row & 7 : (row >> 1) & 3;
+  static_assert(D % 16 == 0, "rows are whole 32-byte pieces");
+  int key = D % 64 == 0 ? row & 7 : D % 32 == 0 ? (row >> 1) & 3 : (row >> 2) & 1;
   return static_cast<uint32_t>(row * (D * 2) + ((chunk ^ key) << 4));
 }
 

@@ -30,10 +30,6 @@ public final class Tolerances {
   /// that decide between two codes that are about equally near.
   public static final double CODE_ROUNDING = 1e-6;
 
-  /// Absolute difference between the training losses of a bfloat16 and a float32 run: the
-  /// conformance kit's lowest bound for its curves.
-  public static final double HALF_TRAINING_LOSS = 1e-2;
-
   private Tolerances() {}
 
   /// Half the distance between 1 and the next number of a type: the relative error of one rounding.

@@ -65,6 +65,7 @@ final class KernelBench {
   /// All cases of a plan, in order.
   static List<KernelCase> cases(Plan plan, DType activationType) {
     List<KernelCase> all = new ArrayList<>(LinearCases.of(plan.model(), activationType));
+    all.addAll(LoraCases.of(plan.model(), activationType));
     all.addAll(LayerCases.of(plan.model(), activationType));
     all.removeIf(c -> !plan.filter().matcher(c.name()).find());
     return all;

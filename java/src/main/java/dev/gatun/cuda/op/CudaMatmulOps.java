@@ -53,7 +53,7 @@ final class CudaMatmulOps implements MatmulOps {
     this.quant = quant;
     this.tensors = tensors;
     columnSum = new ColumnSum(launcher);
-    updates = new LowRankUpdates(products, tensors);
+    updates = new LowRankUpdates(launcher, products, tensors);
     joined = new JoinedProducts(products, quant, tensors);
     gemv8 = launcher.kernel(GEMV8);
     gemv16 = launcher.kernel(GEMV16);

@@ -11,14 +11,16 @@ import java.util.List;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
-/// The narrow products of low-rank updates: `x·Aᵀ`, `dy·B`, and the gradients of A and B. Adapters
-/// that share an input, and whose factors, gradients and inner tensors lie side by side, read it
-/// once.
+/// The narrow products of low-rank updates: `x·Aᵀ`, `dy·B`, and the gradients of A and B, by
+/// kernels of their own where the operands suit them, else as any other product. Adapters that
+/// share an input, and whose factors, gradients and inner tensors lie side by side, read it once.
 final class LowRankUpdates {
+  private final LoraProducts narrow;
   private final Products products;
   private final CudaTensorOps tensors;
 
-  LowRankUpdates(Products products, CudaTensorOps tensors) {
+  LowRankUpdates(Launcher launcher, Products products, CudaTensorOps tensors) {
+    narrow = new LoraProducts(launcher);
     this.products = products;
     this.tensors = tensors;
   }
@@ -48,12 +50,25 @@ final class LowRankUpdates {
     }
     Tensor together = SideBySide.columns(plain);
     Tensor stacked = SideBySide.rows(factors);
-    if (together != null && stacked != null) {
-      products.multiply(Form.NT, together, x, stacked, 1, false, scratch);
+    if (together != null && stacked != null && fits(stacked.rows())) {
+      multiplyA(together, x, stacked, scratch);
       return;
     }
     for (int i = 0; i < plain.size(); i++) {
-      products.multiply(Form.NT, plain.get(i), x, factors.get(i), 1, false, scratch);
+      multiplyA(plain.get(i), x, factors.get(i), scratch);
+    }
+  }
+
+  // Ranks that the narrow kernels take at once; the library takes any.
+  private static boolean fits(long ranks) {
+    return ranks <= LoraProducts.MOST_RANK;
+  }
+
+  private void multiplyA(Tensor inner, Tensor x, Tensor a, TensorArena scratch) {
+    if (LoraProducts.suits(a.rows(), x, inner, a)) {
+      narrow.inner(inner, x, a, scratch);
+    } else {
+      products.multiply(Form.NT, inner, x, a, 1, false, scratch);
     }
   }
 
@@ -71,12 +86,20 @@ final class LowRankUpdates {
         continue;
       }
       Tensor target = Objects.requireNonNull(innerGradients.get(i), "room for dy·B");
-      Tensor b = gradients.get(i).b();
-      if (b != null) {
-        Tensor saved = Objects.requireNonNull(inner.get(i), "what forward saved");
-        products.multiply(Form.TN, b, dys.get(i), saved, lora.scale(), true, scratch);
+      Tensor db = gradients.get(i).b();
+      Tensor saved = db == null ? null : Objects.requireNonNull(inner.get(i), "forward's x·Aᵀ");
+      Tensor dy = dys.get(i);
+      boolean suits =
+          LoraProducts.suits(lora.rank(), dy, target, lora.b())
+              && (saved == null || Launcher.isVector(saved));
+      if (suits) {
+        narrow.backwardB(target, db, dy, lora.b(), saved, lora.scale(), scratch);
+        continue;
       }
-      products.multiply(Form.NN, target, dys.get(i), lora.b(), lora.scale(), false, scratch);
+      if (db != null && saved != null) {
+        products.multiply(Form.TN, db, dy, saved, lora.scale(), true, scratch);
+      }
+      products.multiply(Form.NN, target, dy, lora.b(), lora.scale(), false, scratch);
     }
   }
 
@@ -110,12 +133,20 @@ final class LowRankUpdates {
     }
     Tensor left = SideBySide.columns(inner);
     Tensor target = SideBySide.rows(wanted);
-    if (left != null && target != null) {
-      products.multiply(Form.TN, target, left, x, 1, true, scratch);
+    if (left != null && target != null && fits(target.rows())) {
+      gradientOfA(target, left, x, scratch);
       return;
     }
     for (int i = 0; i < inner.size(); i++) {
-      products.multiply(Form.TN, wanted.get(i), inner.get(i), x, 1, true, scratch);
+      gradientOfA(wanted.get(i), inner.get(i), x, scratch);
+    }
+  }
+
+  private void gradientOfA(Tensor da, Tensor innerGradient, Tensor x, TensorArena scratch) {
+    if (LoraProducts.suits(da.rows(), x, innerGradient, da)) {
+      narrow.gradientA(da, innerGradient, x, scratch);
+    } else {
+      products.multiply(Form.TN, da, innerGradient, x, 1, true, scratch);
     }
   }
 
@@ -149,8 +180,20 @@ final class LowRankUpdates {
       bytes += Products.scratchBytes(rows, ranks, Math.max(in, out));
       bytes += Products.scratchBytes(ranks, in, rows);
       bytes += Products.scratchBytes(out, lora.rank(), rows);
-      most = Math.max(most, bytes);
+      most = Math.max(most, Math.max(bytes, narrowBytes(rows, p, ranks)));
     }
     return most;
+  }
+
+  // Of `x·Aᵀ` and its gradient for the updates so far, together or this one alone, and of dy's.
+  private static long narrowBytes(long rows, Projection p, long ranks) {
+    long rank = Objects.requireNonNull(p.lora()).rank();
+    long together = fits(ranks) ? ranks : 0;
+    long alone = fits(rank) ? rank : 0;
+    return Math.max(
+        Math.max(
+            LoraProducts.scratchBytes(rows, p.weight().in(), together),
+            LoraProducts.scratchBytes(rows, p.weight().in(), alone)),
+        LoraProducts.scratchBytes(rows, p.weight().out(), alone));
   }
 }

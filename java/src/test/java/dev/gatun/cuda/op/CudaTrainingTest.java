@@ -3,7 +3,6 @@ package dev.gatun.cuda.op;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
-import dev.gatun.Tolerances;
 import dev.gatun.cpu.CpuBackend;
 import dev.gatun.nn.CheckpointPolicy;
 import dev.gatun.op.Backend;
@@ -42,12 +41,14 @@ class CudaTrainingTest {
     }
   }
 
+  // As far from single precision as PyTorch's own bfloat16 run of these updates, and no farther.
   private static void assertClose(List<Double> actual, List<Double> expected) {
+    double bound = TinyTrainingGolden.read().worstOfBfloat16();
     assertThat(actual).hasSize(STEPS);
     for (int i = 0; i < STEPS; i++) {
       assertThat(actual.get(i))
           .as("loss of step %d", i + 1)
-          .isCloseTo(expected.get(i), within(Tolerances.HALF_TRAINING_LOSS));
+          .isCloseTo(expected.get(i), within(bound));
     }
     assertThat(actual.getLast()).isLessThan(0.8 * actual.getFirst());
   }
