@@ -26,8 +26,8 @@ public final class TrainingText {
       }
     }
     boolean all = turns.stream().allMatch(wanted::test);
-    if (template.marksGeneration(conversation)) {
-      requireInside(template, conversation, rendered);
+    // A block inside a macro may be somewhere else than it is counted.
+    if (template.marksGeneration(conversation) && rendered.inPlace()) {
       if (all) {
         return rendered;
       }
@@ -43,20 +43,5 @@ public final class TrainingText {
     }
     return new Rendered(
         rendered.text(), AssistantSpans.derive(template, conversation, rendered.text(), wanted));
-  }
-
-  /// A block inside a macro or a set block is written somewhere else than it is counted.
-  private static void requireInside(
-      ChatTemplate template, Conversation conversation, Rendered rendered) {
-    int length = rendered.text().codePointCount(0, rendered.text().length());
-    int from = 0;
-    for (Span span : rendered.spans()) {
-      if (span.end() > length || span.start() < from) {
-        throw new InputException(
-            "%s has a {%% generation %%} block inside a macro, where its place in the text is unknown"
-                .formatted(template.name(conversation)));
-      }
-      from = span.end();
-    }
   }
 }

@@ -211,4 +211,33 @@ class AssistantSpansTest {
         .isInstanceOf(InputException.class)
         .hasMessageContainingAll("counting", "message 2", "differently");
   }
+
+  @Test
+  void blocksInsideAMacroAreNotBelievedWhereTheyAreCountedWrongly() {
+    String turn = "{% generation %}{{ m.content }}{% endgeneration %}";
+    ChatTemplate template =
+        ChatTemplate.of(
+            Template.parse(
+                "macros",
+                "{% macro say(m) %}<{{ m.role }}>"
+                    + turn
+                    + ";{% endmacro %}{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}|"
+                    + "{% else %}{{ say(m) }}{% endif %}{% endfor %}"
+                    + "{% if add_generation_prompt %}<assistant>{% endif %}"),
+            Map.of(),
+            () -> NOW);
+    Conversation conversation =
+        Conversation.of(List.of(message("user", "a"), message("assistant", "answer")));
+
+    // As transformers counts, the part would be `<assis`.
+    assertThat(template.render(conversation, false).spans()).containsExactly(new Span(2, 8));
+    Rendered rendered = TrainingText.of(template, conversation, _ -> true);
+    assertThat(rendered.text()).isEqualTo("a|<assistant>answer;");
+    assertThat(
+            part(
+                rendered.text(),
+                rendered.spans().getFirst().start(),
+                rendered.spans().getFirst().end()))
+        .isEqualTo("answer;");
+  }
 }

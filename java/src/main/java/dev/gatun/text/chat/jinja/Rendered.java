@@ -6,9 +6,16 @@ import java.util.List;
 ///
 /// @param text the text
 /// @param spans the parts inside `{% generation %}`, in the order in which they were written
-public record Rendered(String text, List<Span> spans) {
+/// @param inPlace whether the text has at every span what was written there; a block inside a macro
+///   is counted from where the macro was called, as in transformers, and may be elsewhere
+public record Rendered(String text, List<Span> spans, boolean inPlace) {
   public Rendered {
     spans = List.copyOf(spans);
+  }
+
+  /// Spans that are in their places.
+  public Rendered(String text, List<Span> spans) {
+    this(text, spans, true);
   }
 
   /// A part of a text, in Unicode code points.

@@ -198,7 +198,7 @@ final class Renderer {
     String text = text(generation.body(), new Scope(scope));
     int start = run.output().codePoints();
     out.append(text);
-    run.spans().add(new Rendered.Span(start, start + text.codePointCount(0, text.length())));
+    run.generated(new Rendered.Span(start, start + text.codePointCount(0, text.length())), text);
   }
 
   /// A parameter's default.

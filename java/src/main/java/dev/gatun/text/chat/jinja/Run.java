@@ -9,6 +9,7 @@ final class Run {
   private final Budget budget;
   private final LocalDateTime now;
   private final List<Rendered.Span> spans = new ArrayList<>();
+  private final List<String> generated = new ArrayList<>();
   private final Output output;
   private int line;
 
@@ -32,8 +33,27 @@ final class Run {
     return output;
   }
 
-  List<Rendered.Span> spans() {
-    return spans;
+  /// Notes what a `{% generation %}` block wrote.
+  void generated(Rendered.Span span, String text) {
+    spans.add(span);
+    generated.add(text);
+  }
+
+  /// What was rendered.
+  Rendered result() {
+    String text = output.toString();
+    boolean inPlace = true;
+    int last = 0;
+    for (int i = 0; i < spans.size() && inPlace; i++) {
+      Rendered.Span span = spans.get(i);
+      inPlace = span.start() >= last && span.end() <= output.codePoints();
+      if (inPlace) {
+        int start = text.offsetByCodePoints(0, span.start());
+        inPlace = text.startsWith(generated.get(i), start);
+        last = span.end();
+      }
+    }
+    return new Rendered(text, spans, inPlace);
   }
 
   /// The line that is being rendered.

@@ -68,7 +68,7 @@ public final class Template {
       variables.forEach((key, value) -> scope.set(key, imported.value(value)));
       run = new Run(new Budget(limits, imported.characters()), now);
       new Renderer(run).render(statements, new Scope(scope));
-      return new Rendered(run.output().toString(), run.spans());
+      return run.result();
     } catch (Fault fault) {
       throw located(name, fault, fault.line() > 0 || run == null ? fault.line() : run.line());
     }
