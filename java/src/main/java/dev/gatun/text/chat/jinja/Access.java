@@ -44,6 +44,9 @@ final class Access {
   /// `target[index]`.
   static Value item(Run run, Value target, Value index) {
     Types.requireDefined(target);
+    if (index instanceof Str key) {
+      run.counted(key.text());
+    }
     Value found = itemOrNull(run, target, index);
     if (found == null && index instanceof Str name) {
       found = member(target, name.text());

@@ -11,7 +11,7 @@ import java.util.List;
 /// Python's operators on numbers, texts and lists.
 final class Arithmetic {
   /// Longest text or list that `*` makes.
-  private static final long LONGEST = 1L << 26;
+  private static final long LONGEST = 1L << 24;
 
   private Arithmetic() {}
 

@@ -29,8 +29,11 @@ final class CollectionMethods {
   static @Nullable Function ofDict(String name) {
     return switch (name) {
       case "get" ->
-          (_, given) -> {
+          (run, given) -> {
             @Nullable Value[] a = given.bind("get", 2, "self", "key", "default");
+            if (a[1] instanceof Value.Str key) {
+              run.counted(key.text());
+            }
             Value found = dict(a[0]).entries().get(Value.key(required(a[1])));
             return found != null ? found : a[2] != null ? a[2] : Value.NONE;
           };

@@ -138,7 +138,12 @@ final class Comparison {
         }
         yield Texts.indexOf(run, text.text(), part.text(), 0) >= 0;
       }
-      case Dict dict -> dict.entries().containsKey(Value.key(item));
+      case Dict dict -> {
+        if (item instanceof Str key) {
+          run.counted(key.text());
+        }
+        yield dict.entries().containsKey(Value.key(item));
+      }
       case Items items -> containsItem(run, items.items(), item);
       case Value.Once once -> containsItem(run, once.take(), item);
       case Undefined _ -> false;

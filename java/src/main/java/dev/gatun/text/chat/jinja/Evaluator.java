@@ -188,6 +188,7 @@ final class Evaluator {
       if (!(value(inputs.unpackedMap(), scope) instanceof Dict dict)) {
         throw new Fault("argument after ** must be a mapping");
       }
+      run.budget().characters(8L * dict.entries().size());
       dict.entries().forEach((key, value) -> named.put(Types.text(key), value));
     }
     return new Arguments(positional, named);

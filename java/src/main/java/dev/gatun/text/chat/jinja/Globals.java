@@ -21,7 +21,7 @@ final class Globals {
   static Scope scope() {
     Scope scope = new Scope(null);
     scope.set("range", new Callable("range", Globals::range));
-    scope.set("dict", new Callable("dict", (_, given) -> new Dict(entries(given))));
+    scope.set("dict", new Callable("dict", (run, given) -> new Dict(entries(run, given))));
     scope.set("namespace", new Callable("namespace", (run, given) -> namespace(run, given)));
     scope.set("raise_exception", new Callable("raise_exception", Globals::raise));
     scope.set(
@@ -42,13 +42,14 @@ final class Globals {
         Texts.str(run, Filters.required(given.bind("raise_exception", 1, "message")[0])));
   }
 
-  private static Map<Value, Value> entries(Arguments given) {
+  private static Map<Value, Value> entries(Run run, Arguments given) {
     Map<Value, Value> entries = new LinkedHashMap<>();
     @Nullable Value[] a = new Arguments(given.positional(), Map.of()).bind("dict", 0, "mapping");
     if (a[0] instanceof Dict dict) {
+      run.budget().characters(8L * dict.entries().size());
       entries.putAll(dict.entries());
     } else if (a[0] instanceof Items pairs) {
-      for (Value pair : pairs.items()) {
+      for (Value pair : Types.items(run, pairs)) {
         if (!(pair instanceof Items two) || two.items().size() != 2) {
           throw new Fault("dictionary update sequence needs pairs");
         }
@@ -64,7 +65,7 @@ final class Globals {
   private static Value namespace(Run run, Arguments given) {
     run.budget().characters(64);
     Map<String, Value> attributes = new LinkedHashMap<>();
-    entries(given).forEach((key, value) -> attributes.put(Types.text(key), value));
+    entries(run, given).forEach((key, value) -> attributes.put(Types.text(key), value));
     return new Namespace(attributes);
   }
 

@@ -14,6 +14,6 @@ public record Limits(long outputCharacters, long steps, long characters, int dep
 
   /// Far above what templates need.
   public static Limits defaults() {
-    return new Limits(64L << 20, 20_000_000, 96L << 20, 600);
+    return new Limits(16L << 20, 20_000_000, 96L << 20, 600);
   }
 }

@@ -70,7 +70,7 @@ final class SelectFilters {
     Value value = item;
     List<Value> parts = new ArrayList<>();
     if (path instanceof Str text) {
-      for (String part : text.text().split("\\.", -1)) {
+      for (String part : run.counted(text.text()).split("\\.", -1)) {
         parts.add(part.matches("\\d{1,9}") ? new Int(Long.parseLong(part)) : new Str(part));
       }
     } else {

@@ -8,9 +8,14 @@ import java.util.Locale;
 
 /// C's `strftime` in English.
 final class Strftime {
+  private static final int LONGEST = 4096;
+
   private Strftime() {}
 
   static String format(LocalDateTime now, String format) {
+    if (format.length() > LONGEST) {
+      throw new Fault("a date format of more than %d characters".formatted(LONGEST));
+    }
     StringBuilder out = new StringBuilder();
     for (int i = 0; i < format.length(); i++) {
       char c = format.charAt(i);

@@ -76,6 +76,7 @@ final class StringFormat {
     Value value = argument(path.substring(0, end));
     String rest = path.substring(end);
     while (!rest.isEmpty()) {
+      run.counted(rest);
       boolean bracket = rest.startsWith("[");
       int stop = bracket ? rest.indexOf(']') : next(rest);
       if (stop < 0 || stop == 1) {

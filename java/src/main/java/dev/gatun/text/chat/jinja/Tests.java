@@ -66,7 +66,7 @@ final class Tests {
       case "divisibleby" -> Math.floorMod(Types.whole(value), divisor(given)) == 0;
       case "lower" -> Casing.isLower(Texts.str(run, value));
       case "upper" -> Casing.isUpper(Texts.str(run, value));
-      case "sameas" -> same(value, argument(given, name));
+      case "sameas" -> same(run, value, argument(given, name));
       case "escaped" -> false;
       case "filter" -> value instanceof Str(String filter) && Filters.isKnown(filter);
       case "test" -> value instanceof Str(String test) && isKnown(test);
@@ -114,7 +114,10 @@ final class Tests {
   }
 
   /// Python's `is`: the same object; equal small values are.
-  private static boolean same(Value a, Value b) {
+  private static boolean same(Run run, Value a, Value b) {
+    if (a instanceof Str text) {
+      run.counted(text.text());
+    }
     return a == b
         || (a.getClass() == b.getClass()
             && (a instanceof None || a instanceof Bool || a instanceof Int || a instanceof Str)

@@ -46,11 +46,8 @@ final class Texts {
       case Items items -> write(out, items);
       case Dict dict -> write(out, dict.entries());
       case Once _ -> out.append("<generator object>");
-      case Namespace namespace -> {
-        out.append("<Namespace ");
-        write(out, Value.dict(namespace.attributes()), true);
-        out.append(">");
-      }
+      // Its attributes may hold the namespace itself.
+      case Namespace _ -> out.append("<Namespace>");
       case Callable callable -> out.append("<function " + callable.name() + ">");
       case Loop loop -> out.append(loop.shown());
     }

@@ -1,6 +1,5 @@
 package dev.gatun.text.chat.jinja;
 
-import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -24,6 +23,9 @@ sealed interface Value
         Loop {
   /// Deepest nesting of lists and dictionaries.
   int DEEPEST = 400;
+
+  /// Most entries of a tuple that is a key.
+  int LONGEST_KEY = 64;
 
   Value NONE = new None();
   Value TRUE = new Bool(true);
@@ -88,16 +90,17 @@ sealed interface Value
   /// Something that can be gone through once, a Python generator.
   final class Once implements Value {
     private final List<Value> items;
+    private final int depth;
     private boolean used;
 
     Once(List<Value> items) {
       this.items = items;
-      depthOf(items);
+      this.depth = depthOf(items);
     }
 
     @Override
     public int depth() {
-      return depthOf(items);
+      return depth;
     }
 
     /// The items; nothing the second time.
@@ -189,9 +192,10 @@ sealed interface Value
           throw new Fault("unhashable type: 'list'");
       case Dict _ -> throw new Fault("unhashable type: 'dict'");
       case Items items -> {
-        List<Value> keys = new ArrayList<>();
-        items.items.forEach(item -> keys.add(key(item)));
-        yield new Items(keys, items.kind);
+        if (items.depth > 1 || items.items.size() > LONGEST_KEY) {
+          throw new Fault("a key must be a single value or a short tuple of such");
+        }
+        yield new Items(items.items.stream().map(Value::key).toList(), items.kind);
       }
       case None _, Undefined _, Int _, Float _, Str _, Once _, Namespace _, Callable _, Loop _ ->
           value;

@@ -126,6 +126,17 @@ class TemplateTest {
             "{% for a in range(99999) %}{{ 'x' * 9999 }}{% endfor %}",
             "{{ (('a' * 999999) ~ 'b') in ('a' * 9999999) }}",
             "{{ range(999999999) }}",
+            "{% set n = namespace(t=(1,)) %}{% for a in range(99) %}{% set n.t = (n.t, n.t) %}"
+                + "{% endfor %}{{ {n.t: 1} }}",
+            "{% set n = namespace(t=[1]) %}{% for a in range(99) %}"
+                + "{% set n.t = [n.t, n.t]|select %}{% endfor %}{{ [n.t] }}"
+                + "{% for a in range(999) %}{{ n.t|list|length }}{% endfor %}{{ 1 / 0 }}",
+            "{% set n = namespace() %}{% set n.n = n %}{{ [n, n.n.n] }}{{ n|tojson }}",
+            "{% set a = 'x' * 999999 %}{% set b = 'x' * 999998 ~ 'x' %}{% set d = {a: 1} %}"
+                + "{% for i in range(99999) %}{{ d[b] }}{% endfor %}",
+            "{% set a = '.a' * 99999 %}{{ ('{0' ~ a ~ '}').format(namespace()) }}",
+            "{% set p = 'a.' * 999999 %}{{ range(99999)|map(attribute=p)|list }}",
+            "{{ strftime_now('%c' * 99999) }}",
             "{{ 9999999 ** 9999999 }}",
             "{{ ('a\\n' * 9999)|indent(65536) }}",
             "{{ " + "(".repeat(5000) + "1" + ")".repeat(5000) + " }}",
