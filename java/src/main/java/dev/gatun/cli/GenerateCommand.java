@@ -8,7 +8,7 @@ import dev.gatun.generate.Sampler;
 import dev.gatun.io.AdapterFiles;
 import dev.gatun.io.JsonObject;
 import dev.gatun.io.WeightFormat;
-import dev.gatun.nn.LoraModule;
+import dev.gatun.nn.Training;
 import dev.gatun.op.Backend;
 import dev.gatun.quant.Nf4Codec;
 import java.io.PrintWriter;
@@ -18,8 +18,6 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.SortedMap;
-import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -114,8 +112,7 @@ final class GenerateCommand implements Callable<Integer> {
     resolveBase();
     try (Backend backend = Device.open(device);
         LanguageModel loaded = LanguageModel.open(backend, model, format)) {
-      SortedMap<String, LoraModule> updates =
-          adapter == null ? new TreeMap<>() : loaded.readAdapter(adapter);
+      Training.Frozen updates = adapter == null ? Training.frozen() : loaded.readAdapter(adapter);
       print(texts, new Generator(loaded, updates).continueTexts(texts, settings));
     }
     return 0;

@@ -13,6 +13,7 @@ import org.jspecify.annotations.Nullable;
 public abstract sealed class DataSettings permits TrainingSettings {
   private @Nullable Path modelNameOrPath;
   private @Nullable Path tokenizerNameOrPath;
+  private @Nullable Path adapterNameOrPath;
   private boolean loadIn4bit = false;
   private boolean useBnbNestedQuant = false;
   private String device = "auto";
@@ -40,6 +41,11 @@ public abstract sealed class DataSettings permits TrainingSettings {
 
   public SftConfigBuilder tokenizerNameOrPath(@Nullable Path value) {
     tokenizerNameOrPath = value;
+    return self();
+  }
+
+  public SftConfigBuilder adapterNameOrPath(@Nullable Path value) {
+    adapterNameOrPath = value;
     return self();
   }
 
@@ -122,6 +128,7 @@ public abstract sealed class DataSettings permits TrainingSettings {
     return new Model(
         required(modelNameOrPath, "model_name_or_path"),
         tokenizerNameOrPath,
+        adapterNameOrPath,
         loadIn4bit,
         useBnbNestedQuant,
         device);

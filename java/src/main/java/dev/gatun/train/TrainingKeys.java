@@ -22,6 +22,16 @@ final class TrainingKeys {
         unsigned,
         SftConfigBuilder::learningRate,
         c -> c.optimization().learningRate());
+    keys.nullable(
+        "embedding_learning_rate",
+        unsigned,
+        SftConfigBuilder::embeddingLearningRate,
+        c -> c.optimization().embeddingLearningRate());
+    keys.nullable(
+        "loraplus_lr_ratio",
+        ConfigType.positive(),
+        SftConfigBuilder::loraplusLrRatio,
+        c -> c.optimization().loraplusLrRatio());
     keys.key(
         "lr_scheduler_type",
         ConfigType.choice(Schedules.NAMES),
