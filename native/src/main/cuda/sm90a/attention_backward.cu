@@ -18,18 +18,19 @@ namespace gatun {
 
 constexpr int CONSUMERS = 2, OWN = 64 * CONSUMERS;
 
-// Barriers of a block: one pair for the tiles that stay during an item, one pair a stage for those that stream.
-template <int STAGES>
+// Barriers of a block: one pair for the tiles that stay during an item, one pair a stage for those that stream. A consumer warp frees a
+// tile by ARRIVALS of its lanes: one speaks for all where only the tensor cores read the tile, each for itself where lanes do.
+template <int STAGES, int ARRIVALS>
 struct BackwardBarriers {
   uint32_t base;
 
   __device__ __forceinline__ explicit BackwardBarriers(uint32_t address) : base(address) {
     if (threadIdx.x == 0) {
       barrier_init(own_full(), 128);
-      barrier_init(own_empty(), 4 * CONSUMERS);
+      barrier_init(own_empty(), 4 * CONSUMERS * ARRIVALS);
       for (int i = 0; i < STAGES; i++) {
         barrier_init(full(i), 128);
-        barrier_init(empty(i), 4 * CONSUMERS);
+        barrier_init(empty(i), 4 * CONSUMERS * ARRIVALS);
       }
     }
     __syncthreads();
@@ -38,17 +39,14 @@ struct BackwardBarriers {
   __device__ __forceinline__ uint32_t own_empty() const { return base + 8; }
   __device__ __forceinline__ uint32_t full(int stage) const { return base + 16 + 16 * stage; }
   __device__ __forceinline__ uint32_t empty(int stage) const { return base + 24 + 16 * stage; }
+  __device__ __forceinline__ void release(uint32_t barrier) const {
+    if (ARRIVALS == 32 || (threadIdx.x & 31) == 0) barrier_arrive(barrier);
+  }
 };
 
 __device__ __forceinline__ void await(uint32_t barrier, int phase) {
   barrier_wait(barrier, phase);
   fence_async_reads();
-}
-
-// One lane speaks for its warp, when every lane has read what it needed of the tile.
-__device__ __forceinline__ void release(uint32_t barrier) {
-  __syncwarp();
-  if ((threadIdx.x & 31) == 0) barrier_arrive(barrier);
 }
 
 // d cap / d score of a pair, from its weight: the score itself is gone by the time the gradient arrives.
@@ -63,14 +61,14 @@ __device__ __forceinline__ void cap_all(float (&x)[N], const Score& s) {
 }
 
 // The part of a consumer that owns no row of an item: it lets `tiles` tiles pass.
-template <int STAGES>
-__device__ __forceinline__ void pass_by(const BackwardBarriers<STAGES>& barriers, Ring<STAGES>& ring, int phase, int tiles) {
+template <int STAGES, int ARRIVALS>
+__device__ __forceinline__ void pass_by(const BackwardBarriers<STAGES, ARRIVALS>& barriers, Ring<STAGES>& ring, int phase, int tiles) {
   await(barriers.own_full(), phase);
   for (int i = 0; i < tiles; i++, ring.advance()) {
     await(barriers.full(ring.stage), ring.phase);
-    release(barriers.empty(ring.stage));
+    barriers.release(barriers.empty(ring.stage));
   }
-  release(barriers.own_empty());
+  barriers.release(barriers.own_empty());
 }
 
 template <int D>
@@ -91,7 +89,7 @@ __device__ __forceinline__ void attention_backward_dq_sm90a(bf16* dq, float2* st
   constexpr int BN = Kernel::BN, STAGES = Kernel::STAGES;
   constexpr uint32_t OWN_BYTES = Kernel::OWN_BYTES, TILE_BYTES = Kernel::TILE_BYTES;
   extern __shared__ __align__(128) unsigned char shared[];
-  BackwardBarriers<STAGES> barriers(shared_address(shared));
+  BackwardBarriers<STAGES, 1> barriers(shared_address(shared));
   uint32_t q_tile = (barriers.base + 128 + 1023) & ~1023u, dout_tile = q_tile + OWN_BYTES, stages = dout_tile + OWN_BYTES;
   int items = capacity * heads;
   int phase = 0;
@@ -163,7 +161,7 @@ __device__ __forceinline__ void attention_backward_dq_sm90a(bf16* dq, float2* st
         wgmma_wait<1>();  // the last tile's dq
         pin(sum);
         pin(operand);
-        if (tile > begin) release(barriers.empty(ring.previous()));
+        if (tile > begin) barriers.release(barriers.empty(ring.previous()));
         wgmma_fence();
         wgmma_transposed<D, OWN, BN>(ds, dout_tile + consumer * 8192, k_tile + TILE_BYTES);
         wgmma_commit();
@@ -197,8 +195,8 @@ __device__ __forceinline__ void attention_backward_dq_sm90a(bf16* dq, float2* st
       }
       wgmma_wait<0>();
       pin(sum);
-      if (end > begin) release(barriers.empty(ring.previous()));
-      release(barriers.own_empty());
+      if (end > begin) barriers.release(barriers.empty(ring.previous()));
+      barriers.release(barriers.own_empty());
       store_accumulator<D>(sum, scale, scale, dq + (s.query + first) * dq_stride + static_cast<int64_t>(head) * head_size, dq_stride,
                            s.queries - first, head_size);
     }
@@ -225,7 +223,7 @@ __device__ __forceinline__ void attention_backward_dkdv_sm90a(bf16* dk, bf16* dv
   constexpr int BM = Kernel::BM, STAGES = Kernel::STAGES;
   constexpr uint32_t OWN_BYTES = Kernel::OWN_BYTES, TILE_BYTES = Kernel::TILE_BYTES, STAGE_BYTES = Kernel::STAGE_BYTES;
   extern __shared__ __align__(128) unsigned char shared[];
-  BackwardBarriers<STAGES> barriers(shared_address(shared));
+  BackwardBarriers<STAGES, 32> barriers(shared_address(shared));
   uint32_t k_tile = (barriers.base + 128 + 1023) & ~1023u, v_tile = k_tile + OWN_BYTES, stages = v_tile + OWN_BYTES;
   int items = capacity * key_heads;
   int phase = 0, group = heads / key_heads;
@@ -290,7 +288,7 @@ __device__ __forceinline__ void attention_backward_dkdv_sm90a(bf16* dk, bf16* dv
           wgmma_wait<1>();  // the last tile's dk
           pin(dk_sum);
           pin(ds_operand);
-          if (tile > begin || head > 0) release(barriers.empty(ring.previous()));
+          if (tile > begin || head > 0) barriers.release(barriers.empty(ring.previous()));
           wgmma_wait<0>();
           pin(p);
           if (softcap > 0.f) cap_all(p, score);
@@ -337,8 +335,8 @@ __device__ __forceinline__ void attention_backward_dkdv_sm90a(bf16* dk, bf16* dv
         }
       wgmma_wait<0>();
       pin(dk_sum);
-      if (end > begin) release(barriers.empty(ring.previous()));
-      release(barriers.own_empty());
+      if (end > begin) barriers.release(barriers.empty(ring.previous()));
+      barriers.release(barriers.own_empty());
       int64_t key = key_start[entry.x] + first, key_column = static_cast<int64_t>(dealt(round) % key_heads) * head_size;
       int rows = key_length[entry.x] - first;  // read again: registers are short in the loop above
       store_accumulator<D>(dk_sum, scale, scale, dk + key * dk_stride + key_column, dk_stride, rows, head_size);

@@ -81,7 +81,8 @@ public final class Bench implements Callable<Integer> {
   /// Runs a command and returns its exit code: 2 for wrong input, 1 for other failures.
   static int execute(PrintWriter out, PrintWriter err, String... arguments) {
     return new CommandLine(new Bench())
-        .addSubcommand(new JmhCommand())
+        .addSubcommand(
+            new CommandLine(new JmhCommand()).setUnmatchedOptionsArePositionalParams(true))
         .setOut(out)
         .setErr(err)
         .setCaseInsensitiveEnumValuesAllowed(true)

@@ -23,6 +23,7 @@ import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Deque;
 import java.util.LinkedHashMap;
@@ -53,16 +54,37 @@ final class TrainStepBench implements AutoCloseable {
   ///
   /// @param sequences packed into one batch
   /// @param length tokens of each
+  /// @param document tokens of a document on average; `length` for one document a sequence
   /// @param rank of the low-rank updates
   record Plan(
       ModelConfig config,
       int sequences,
       int length,
+      int document,
       int rank,
       CheckpointPolicy checkpointing,
       int lossChunkRows) {
     int tokens() {
       return sequences * length;
+    }
+
+    /// Lengths of all documents of a batch; they end where a sequence does.
+    int[] documents(SplittableRandom random) {
+      List<Integer> lengths = new ArrayList<>();
+      for (int i = 0; i < sequences; i++) {
+        int left = length;
+        while (left > 0) {
+          int next = document == length ? length : random.nextInt(document / 4, 7 * document / 4);
+          lengths.add(Math.min(left, next));
+          left -= lengths.getLast();
+        }
+      }
+      return lengths.stream().mapToInt(n -> n).toArray();
+    }
+
+    /// The most documents a batch can hold.
+    int mostDocuments() {
+      return document == length ? sequences : sequences * Math.ceilDiv(length, document / 4);
     }
   }
 
@@ -92,7 +114,7 @@ final class TrainStepBench implements AutoCloseable {
         new Training.Lora(
             LoraInitializer.initialize(
                 LoraTargets.resolve(lora, plan.config()), plan.config(), lora.initialization(), 1));
-    Limits limits = Limits.training(plan.tokens(), plan.sequences(), plan.length());
+    Limits limits = Limits.training(plan.tokens(), plan.mostDocuments(), plan.length());
     Options options = new Options(plan.checkpointing(), plan.lossChunkRows(), 0, 0);
     long weightBytes = RandomModel.byteSize(backend, plan.config());
     ModelWeights weights =
@@ -184,9 +206,7 @@ final class TrainStepBench implements AutoCloseable {
   private DeviceBatch upload() {
     batchArena.release(TensorArena.sizeOf(DType.F32, 1));
     int[] ids = random.ints(plan.tokens(), 0, plan.config().vocabulary()).toArray();
-    int[] lengths = new int[plan.sequences()];
-    Arrays.fill(lengths, plan.length());
-    return model.upload(batchArena, BatchInput.ofLabels(ids, lengths, ids));
+    return model.upload(batchArena, BatchInput.ofLabels(ids, plan.documents(random), ids));
   }
 
   /// Floating-point operations of a step that training needs, recomputation not counted: forward
@@ -212,6 +232,7 @@ final class TrainStepBench implements AutoCloseable {
     json.put("hidden", plan.config().hidden());
     json.put("sequences", plan.sequences());
     json.put("length", plan.length());
+    json.put("document", plan.document());
     json.put("rank", plan.rank());
     json.put("checkpointing", plan.checkpointing().name());
     json.put("median_step_seconds", result.median());

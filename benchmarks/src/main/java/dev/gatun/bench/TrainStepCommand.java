@@ -48,6 +48,13 @@ final class TrainStepCommand implements Callable<Integer> {
   private int length = 2048;
 
   @Option(
+      names = "--documents",
+      paramLabel = "N",
+      description =
+          "Fill each sequence with documents of N tokens on average instead (lengths from N/4 to 7N/4).")
+  private @Nullable Integer documents;
+
+  @Option(
       names = "--rank",
       paramLabel = "R",
       description = "LoRA rank, all linear layers (default: ${DEFAULT-VALUE}).")
@@ -102,8 +109,12 @@ final class TrainStepCommand implements Callable<Integer> {
     }
     ModelConfig config = config();
     int chunk = lossChunk == null ? Options.lossChunkRows(config.vocabulary()) : lossChunk;
+    if (documents != null && documents < 8) {
+      throw new InputException("--documents starts at 8, not " + documents);
+    }
+    int document = documents == null ? length : Math.min(documents, length);
     TrainStepBench.Plan plan =
-        new TrainStepBench.Plan(config, sequences, length, rank, checkpointing, chunk);
+        new TrainStepBench.Plan(config, sequences, length, document, rank, checkpointing, chunk);
     try (MeasuredDevice measured = MeasuredDevice.open(device);
         TrainStepBench bench = new TrainStepBench(measured.backend(), plan)) {
       TrainStepBench.Result result = bench.run(warmup, steps);
@@ -119,13 +130,16 @@ final class TrainStepCommand implements Callable<Integer> {
     out.println(measured.backend().description());
     out.printf(
         Locale.ROOT,
-        "%s, %d layers, hidden %d; NF4, LoRA r=%d on all linear layers; %d x %d tokens, checkpointing %s%n",
+        "%s, %d layers, hidden %d; NF4, LoRA r=%d on all linear layers; %d x %d tokens%s, checkpointing %s%n",
         plan.config().family(),
         plan.config().layerCount(),
         plan.config().hidden(),
         plan.rank(),
         plan.sequences(),
         plan.length(),
+        plan.document() == plan.length()
+            ? ""
+            : " of documents of %d on average".formatted(plan.document()),
         plan.checkpointing().name().toLowerCase(Locale.ROOT));
     double seconds = result.median();
     out.printf(

@@ -92,6 +92,8 @@ class BenchTest {
             "train",
             "--model",
             config.toString(),
+            "--documents",
+            "20",
             "--device",
             "cpu",
             "--sequences",
@@ -113,6 +115,11 @@ class BenchTest {
     // Random weights know nothing: the loss is that of guessing.
     assertThat(report.number("loss")).isCloseTo(Math.log(512), within(0.2));
     assertThat(report.number("activation_bytes")).isPositive();
+  }
+
+  @Test
+  void jmhTakesItsOwnOptions() {
+    assertThat(bench("jmh", "-h").err()).isEmpty();
   }
 
   @Test

@@ -34,6 +34,15 @@ final class GemmPlan {
     }
   }
 
+  // Large products are limited by the GPU's power, not by its clock; of the library's proposals for
+  // outputs of up to 8192 columns, or few rows, tiles of 256x128 then come out fastest
+  // (docs/performance.md has the figures of one GPU). 24 is CUBLASLT_MATMUL_TILE_256x128.
+  private static final int PREFERRED_TILE = 24;
+  private static final int PROPOSALS = 8;
+  private static final long NARROW = 8192;
+  private static final long FEW = 512;
+  private static final double LARGE = 1e11; // multiplications
+
   private final Gemm gemm;
   private final Arena arena = Arena.ofShared();
   private final List<Runnable> destructors = new ArrayList<>();
@@ -180,19 +189,54 @@ final class GemmPlan {
         () -> "cublasLtMatmulPreferenceSetAttribute(" + attribute + ", " + value + ")");
   }
 
+  /// The first of the library's proposals, best by its own model, unless it is a large product and
+  /// a later one has the tile that draws less power. Measured nowhere at run time: the same product
+  /// gets the same algorithm, hence the same bits, every time.
   private MemorySegment choose(MemorySegment handle, MemorySegment preference, Key key) {
-    MemorySegment best = arena.allocate(cublasLtMatmulHeuristicResult_t.layout());
+    MemorySegment proposals = cublasLtMatmulHeuristicResult_t.allocateArray(PROPOSALS, arena);
     MemorySegment found = arena.allocate(JAVA_INT);
     int status =
         cublasLtMatmulAlgoGetHeuristic(
-            handle, operation, layoutB, layoutA, layoutC, layoutD, preference, 1, best, found);
-    if (status != 0 || found.get(JAVA_INT, 0) == 0) {
+            handle,
+            operation,
+            layoutB,
+            layoutA,
+            layoutC,
+            layoutD,
+            preference,
+            PROPOSALS,
+            proposals,
+            found);
+    int count = found.get(JAVA_INT, 0);
+    if (status != 0 || count == 0) {
       destroy();
       throw failure(
           status != 0 ? status : CUBLAS_STATUS_NOT_SUPPORTED(),
           "cublasLtMatmulAlgoGetHeuristic(" + key + ")");
     }
-    return cublasLtMatmulHeuristicResult_t.algo(best);
+    boolean large = (double) gemm.m() * gemm.n() * gemm.k() >= LARGE && gemm.m() >= FEW;
+    if (large && (gemm.n() <= NARROW || gemm.m() < 2 * FEW)) {
+      for (int i = 0; i < count; i++) {
+        MemorySegment algorithm = algorithm(proposals, i);
+        if (tile(algorithm) == PREFERRED_TILE) {
+          return algorithm;
+        }
+      }
+    }
+    return algorithm(proposals, 0);
+  }
+
+  private static MemorySegment algorithm(MemorySegment proposals, int index) {
+    return cublasLtMatmulHeuristicResult_t.algo(
+        cublasLtMatmulHeuristicResult_t.asSlice(proposals, index));
+  }
+
+  private int tile(MemorySegment algorithm) {
+    MemorySegment tile = arena.allocate(JAVA_INT);
+    int status =
+        cublasLtMatmulAlgoConfigGetAttribute(
+            algorithm, CUBLASLT_ALGO_CONFIG_TILE_ID(), tile, 4, MemorySegment.NULL);
+    return status == 0 ? tile.get(JAVA_INT, 0) : 0;
   }
 
   private MemorySegment create(ToIntFunction<MemorySegment> call, String name) {
