@@ -160,11 +160,14 @@ final class AdapterConfigFile {
   private Initialization initialization() {
     String key = "init_lora_weights";
     if (!json.has(key) || json.isBoolean(key)) {
-      return Initialization.KAIMING_UNIFORM;
+      return json.flag(key, true) ? Initialization.KAIMING_UNIFORM : Initialization.UNIFORM;
     }
     String name = json.string(key);
     if (name.equalsIgnoreCase("gaussian")) {
       return Initialization.GAUSSIAN;
+    }
+    if (name.equals("orthogonal")) {
+      return Initialization.ORTHOGONAL;
     }
     throw new UnsupportedException(
         "%s is %s, which is not supported: some such methods change the base weights too"

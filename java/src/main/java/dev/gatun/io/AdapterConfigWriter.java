@@ -51,6 +51,8 @@ final class AdapterConfigWriter {
         switch (config.initialization()) {
           case KAIMING_UNIFORM -> true;
           case GAUSSIAN -> "gaussian";
+          case ORTHOGONAL -> "orthogonal";
+          case UNIFORM -> false;
         });
     fields.put("layers_pattern", nullIfEmpty(config.layersPattern()));
     fields.put("layers_to_transform", nullIfEmpty(config.layersToTransform()));

@@ -97,12 +97,16 @@ public record LoraConfig(
     record AllLinear() implements Modules {}
   }
 
-  /// Starting values of A; B starts at zero.
+  /// Starting values; B starts at zero unless the method says otherwise.
   public enum Initialization {
     /// `init_lora_weights: true`: A uniform in ±1/√in.
     KAIMING_UNIFORM,
     /// `gaussian`: A normal with deviation 1/r.
-    GAUSSIAN
+    GAUSSIAN,
+    /// `orthogonal`: A and B random, their product zero; needs an even rank.
+    ORTHOGONAL,
+    /// `false`: A uniform in ±1/√in and B in ±1/√r, so that the model starts changed; for tests.
+    UNIFORM
   }
 
   /// What one adapted module gets.

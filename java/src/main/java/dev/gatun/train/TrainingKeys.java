@@ -1,7 +1,6 @@
 package dev.gatun.train;
 
 import dev.gatun.optim.Schedules;
-import dev.gatun.train.SftConfig.OptimizerName;
 import dev.gatun.train.SftConfig.SamplingStrategy;
 import java.util.Map;
 
@@ -48,10 +47,7 @@ final class TrainingKeys {
         SftConfigBuilder::warmupSteps,
         c -> c.optimization().warmupSteps());
     keys.key(
-        "optim",
-        ConfigType.oneOf(OptimizerName.class),
-        SftConfigBuilder::optim,
-        c -> c.optimization().optim());
+        "optim", ForeignOptimizers.type(), SftConfigBuilder::optim, c -> c.optimization().optim());
     keys.key("momentum", fraction, SftConfigBuilder::momentum, c -> c.optimization().momentum());
     keys.key(
         "weight_decay",
