@@ -7,7 +7,7 @@ import dev.gatun.generate.Sampler;
 import dev.gatun.io.AdapterFiles;
 import dev.gatun.io.JsonObject;
 import dev.gatun.io.WeightFormat;
-import dev.gatun.nn.LoraModule;
+import dev.gatun.nn.Training;
 import dev.gatun.op.Backend;
 import dev.gatun.quant.Nf4Codec;
 import dev.gatun.text.chat.ChatTemplateFiles;
@@ -17,8 +17,6 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.SortedMap;
-import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -134,8 +132,7 @@ final class GenerateCommand implements Callable<Integer> {
     resolveBase();
     try (Backend backend = Device.open(device);
         LanguageModel loaded = LanguageModel.open(backend, model, format)) {
-      SortedMap<String, LoraModule> updates =
-          adapter == null ? new TreeMap<>() : loaded.readAdapter(adapter);
+      Training.Frozen updates = adapter == null ? Training.frozen() : loaded.readAdapter(adapter);
       Generator generator = new Generator(loaded, updates);
       if (given.isChat()) {
         List<String> texts =

@@ -25,6 +25,11 @@ final class DataKeys {
         path,
         SftConfigBuilder::tokenizerNameOrPath,
         c -> c.model().tokenizerNameOrPath());
+    keys.nullable(
+        "adapter_name_or_path",
+        path,
+        SftConfigBuilder::adapterNameOrPath,
+        c -> c.model().adapterNameOrPath());
     keys.key(
         "load_in_4bit",
         ConfigType.bool(),

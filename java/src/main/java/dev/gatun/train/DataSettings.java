@@ -13,6 +13,7 @@ import org.jspecify.annotations.Nullable;
 public abstract sealed class DataSettings extends ChatSettings permits TrainingSettings {
   private @Nullable Path modelNameOrPath;
   private @Nullable Path tokenizerNameOrPath;
+  private @Nullable Path adapterNameOrPath;
   private boolean loadIn4bit = false;
   private boolean useBnbNestedQuant = false;
   private String device = "auto";
@@ -38,6 +39,11 @@ public abstract sealed class DataSettings extends ChatSettings permits TrainingS
 
   public SftConfigBuilder tokenizerNameOrPath(@Nullable Path value) {
     tokenizerNameOrPath = value;
+    return self();
+  }
+
+  public SftConfigBuilder adapterNameOrPath(@Nullable Path value) {
+    adapterNameOrPath = value;
     return self();
   }
 
@@ -120,6 +126,7 @@ public abstract sealed class DataSettings extends ChatSettings permits TrainingS
     return new Model(
         required(modelNameOrPath, "model_name_or_path"),
         tokenizerNameOrPath,
+        adapterNameOrPath,
         loadIn4bit,
         useBnbNestedQuant,
         device);

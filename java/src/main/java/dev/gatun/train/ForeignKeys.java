@@ -32,6 +32,8 @@ final class ForeignKeys {
           Map.entry("use_lora", "use_peft"),
           Map.entry("r", "lora_r"),
           Map.entry("target_modules", "lora_target_modules"),
+          Map.entry("lora_modules_to_save", "modules_to_save"),
+          Map.entry("embedding_lr", "embedding_learning_rate"),
           Map.entry("lora_exclude_modules", "exclude_modules"));
 
   /// Aliases that say the same under PEFT's own name; they need no notice.
@@ -135,13 +137,10 @@ final class ForeignKeys {
             "fsdp",
             "model_init_kwargs",
             "dataset_kwargs",
-            "modules_to_save",
-            "lora_modules_to_save",
             "trainable_token_indices",
             "target_parameters",
             "lora_target_parameters",
             "layer_replication",
-            "embedding_learning_rate",
             "eos_token",
             "pad_token",
             "dataset_config",

@@ -41,12 +41,14 @@ public record SftConfig(
   ///
   /// @param modelNameOrPath directory of the checkpoint
   /// @param tokenizerNameOrPath directory of the tokenizer, or null for the checkpoint's own
+  /// @param adapterNameOrPath directory of the adapter to go on training, or null for a new one
   /// @param loadIn4bit whether the linear layers are quantised to NF4 while they are read
   /// @param useBnbNestedQuant whether the scales of the blocks are quantised again
   /// @param device `auto`, `cpu` or `cuda:N`; whoever picks the backend reads it
   public record Model(
       Path modelNameOrPath,
       @Nullable Path tokenizerNameOrPath,
+      @Nullable Path adapterNameOrPath,
       boolean loadIn4bit,
       boolean useBnbNestedQuant,
       String device) {
@@ -93,6 +95,8 @@ public record SftConfig(
   /// @param lrSchedulerKwargs numbers that the schedule takes by name; true counts as 1
   /// @param warmupSteps below 1 a ratio of all updates, rounded up
   /// @param momentum for sgd
+  /// @param embeddingLearningRate of the embedding and the head, or null for that of the others
+  /// @param loraplusLrRatio what B's learning rate is multiplied by, or null for 1
   /// @param maxGradNorm 0 for no clipping
   public record Optimization(
       double learningRate,
@@ -101,6 +105,8 @@ public record SftConfig(
       double warmupSteps,
       OptimizerName optim,
       double momentum,
+      @Nullable Double embeddingLearningRate,
+      @Nullable Double loraplusLrRatio,
       double weightDecay,
       double adamBeta1,
       double adamBeta2,

@@ -34,6 +34,18 @@ final class SftConfigRules {
         config.optimization().momentum() == 0 || config.optimization().optim() == OptimizerName.SGD,
         "momentum is for optim sgd; remove it");
     require(
+        config.optimization().embeddingLearningRate() == null
+            || config.lora() == null
+            || config.model().adapterNameOrPath() != null
+            || !config.lora().modulesToSave().isEmpty(),
+        "embedding_learning_rate is for modules_to_save, which names nothing; add embed_tokens or lm_head there, or remove it");
+    require(
+        config.model().adapterNameOrPath() == null || config.lora() != null,
+        "adapter_name_or_path names an adapter and use_peft is false; remove one of them");
+    require(
+        config.optimization().loraplusLrRatio() == null || config.lora() != null,
+        "loraplus_lr_ratio is for adapters and use_peft is false; remove it");
+    require(
         config.loop().gradientCheckpointing() || !config.loop().activationOffloading(),
         "activation_offloading moves what gradient_checkpointing keeps; set gradient_checkpointing"
             + " to true");

@@ -37,10 +37,11 @@ public final class SftTrainer {
   public TrainingResult run() {
     RunDirectory directory = RunDirectory.claim(config.output());
     try (Preparation preparation = Preparation.open(config);
-        TrainingSession session = TrainingSession.open(preparation.inputs(), backend, config);
+        TrainingSession session =
+            TrainingSession.open(preparation.inputs(), backend, preparation.config());
         BatchStream stream = new BatchStream(session.order(), preparation.inputs().rows())) {
       RunJournal journal =
-          new RunJournal(config, session, preparation.inputs(), directory, listeners);
+          new RunJournal(preparation.config(), session, preparation.inputs(), directory, listeners);
       journal.start();
       if (config.evaluation().evalOnStart()) {
         journal.evaluated(session.evaluate());
