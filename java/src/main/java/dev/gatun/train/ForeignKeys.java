@@ -130,7 +130,6 @@ final class ForeignKeys {
     }
     for (String key :
         List.of(
-            "resume_from_checkpoint",
             "deepspeed",
             "fsdp",
             "chat_template_path",

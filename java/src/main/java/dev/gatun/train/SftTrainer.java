@@ -36,13 +36,15 @@ public final class SftTrainer {
   ///   before stays
   public TrainingResult run() {
     RunDirectory directory = RunDirectory.claim(config.output());
+    Resumption resumption = Resumption.choose(config);
     try (Preparation preparation = Preparation.open(config);
         TrainingSession session = TrainingSession.open(preparation.inputs(), backend, config);
-        BatchStream stream = new BatchStream(session.order(), preparation.inputs().rows())) {
+        BatchStream stream =
+            new BatchStream(session.order(), preparation.inputs().rows(), resumption.step())) {
       RunJournal journal =
           new RunJournal(config, session, preparation.inputs(), directory, listeners);
-      journal.start();
-      if (config.evaluation().evalOnStart()) {
+      journal.start(resumption);
+      if (config.evaluation().evalOnStart() && resumption.step() == 0) {
         journal.evaluated(session.evaluate());
       }
       for (Batches batches = stream.next(); batches != null && !stopping; batches = stream.next()) {

@@ -275,7 +275,6 @@ class SftConfigReaderTest {
         "label_smoothing_factor: 0.1",
         "fp16: true",
         "assistant_only_loss: true",
-        "resume_from_checkpoint: x",
         "bias: all"
       })
   void whatIsMissingIsRefusedByName(String line) {
