@@ -4,6 +4,7 @@ import dev.gatun.UnsupportedException;
 import dev.gatun.data.Dataset;
 import dev.gatun.data.PreparedDataset;
 import dev.gatun.data.SftPreparation;
+import dev.gatun.io.AdapterFiles;
 import dev.gatun.io.Checkpoint;
 import dev.gatun.io.SafeTensors;
 import dev.gatun.nn.Training;
@@ -19,6 +20,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -227,9 +229,11 @@ public final class CurvesPart implements Part {
     double worst = 0;
     int missing = 0;
     String first = "";
+    Map<String, Tensor> stored = new HashMap<>();
+    trained.forEach((name, value) -> stored.put(AdapterFiles.storedName(name), value));
     try (SafeTensors golden = SafeTensors.open(file)) {
       for (String name : golden.names()) {
-        Tensor actual = trained.get(name);
+        Tensor actual = stored.get(name);
         if (actual == null) {
           first = missing++ == 0 ? name : first;
           continue;

@@ -58,6 +58,16 @@ final class AdapterKeys {
         ConfigType.map(ConfigType.positive()),
         SftConfigBuilder::alphaPattern,
         lora(LoraConfig::alphaPattern));
+    keys.nullable(
+        "modules_to_save",
+        ConfigType.list(ConfigType.text()),
+        (b, v) -> b.modulesToSave(v == null ? List.of() : v),
+        lora(LoraConfig::modulesToSave));
+    keys.key(
+        "ensure_weight_tying",
+        ConfigType.bool(),
+        SftConfigBuilder::ensureWeightTying,
+        lora(LoraConfig::ensureWeightTying));
     keys.key(
         "init_lora_weights",
         ConfigType.initialization(),

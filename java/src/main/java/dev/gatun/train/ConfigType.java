@@ -229,15 +229,21 @@ record ConfigType<T>(
   /// PEFT's `init_lora_weights`.
   static ConfigType<Initialization> initialization() {
     return new ConfigType<>(
-        "true (Kaiming uniform) or gaussian",
+        "true (Kaiming uniform), false, gaussian or orthogonal",
         value ->
-            Boolean.TRUE.equals(scalar(value, Boolean.class))
-                ? Initialization.KAIMING_UNIFORM
-                : "gaussian".equals(scalar(value, String.class)) ? Initialization.GAUSSIAN : null,
+            switch (value instanceof Scalar s ? String.valueOf(s.value()) : "") {
+              case "true" -> Initialization.KAIMING_UNIFORM;
+              case "false" -> Initialization.UNIFORM;
+              case "gaussian" -> Initialization.GAUSSIAN;
+              case "orthogonal" -> Initialization.ORTHOGONAL;
+              default -> null;
+            },
         initialization ->
             switch (initialization) {
               case KAIMING_UNIFORM -> true;
               case GAUSSIAN -> "gaussian";
+              case ORTHOGONAL -> "orthogonal";
+              case UNIFORM -> false;
             });
   }
 

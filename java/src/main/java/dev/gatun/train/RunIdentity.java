@@ -29,6 +29,8 @@ record RunIdentity(String version, SortedMap<String, String> digests) {
           "tokenizer_name_or_path",
           "dataset_path",
           "eval_dataset_path",
+          "adapter_name_or_path",
+          "chat_template_path",
           "cache_dir",
           "output_dir",
           "overwrite_output_dir",
@@ -46,6 +48,8 @@ record RunIdentity(String version, SortedMap<String, String> digests) {
     SortedMap<String, String> digests = new TreeMap<>();
     add(digests, "data", config.data().datasetPath());
     add(digests, "evaluation data", config.data().evalDatasetPath());
+    add(digests, "adapter", optional(config.model().adapterNameOrPath()));
+    add(digests, "chat template", optional(config.data().chat().templatePath()));
     Path model = config.model().modelNameOrPath();
     for (Path file : files(model)) {
       String name = file.getFileName().toString();
@@ -58,6 +62,10 @@ record RunIdentity(String version, SortedMap<String, String> digests) {
     }
     String version = RunIdentity.class.getPackage().getImplementationVersion();
     return new RunIdentity(version == null ? "unpackaged" : version, digests);
+  }
+
+  private static List<Path> optional(@Nullable Path path) {
+    return path == null ? List.of() : List.of(path);
   }
 
   private static void add(SortedMap<String, String> digests, String part, List<Path> paths) {

@@ -32,8 +32,20 @@ import org.junit.jupiter.api.io.TempDir;
 class CheckpointFuzzTest {
   private static final long SEED = 7;
   private static final List<String> WILD =
-      List.of("-1", "1e999", "9223372036854775807", "99999999999999999999", "null", "[]", "{}",
-          "\"\\u0000\"", "\"../x\"", "[".repeat(3000), "true", "\"F64\"", "");
+      List.of(
+          "-1",
+          "1e999",
+          "9223372036854775807",
+          "99999999999999999999",
+          "null",
+          "[]",
+          "{}",
+          "\"\\u0000\"",
+          "\"../x\"",
+          "[".repeat(3000),
+          "true",
+          "\"F64\"",
+          "");
 
   @TempDir private Path directory;
 

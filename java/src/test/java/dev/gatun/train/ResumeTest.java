@@ -158,6 +158,26 @@ class ResumeTest {
   }
 
   @Test
+  void anAdapterThatIsTrainedOnAndItsSavedModulesGoOnBitByBit() throws IOException {
+    run(config().modulesToSave(List.of("lm_head")).outputDir(directory.resolve("first")));
+    // Keys of the adapter are left out: it brings its own.
+    SftConfigBuilder config =
+        SftConfig.builder()
+            .modelNameOrPath(TinyRun.model())
+            .adapterNameOrPath(directory.resolve("first"))
+            .datasetPath(TinyRun.rows(directory, 9))
+            .outputDir(directory.resolve("out"))
+            .perDeviceTrainBatchSize(2)
+            .saveSteps(2)
+            .maxSteps(5);
+    run(config);
+    Path output = only(directory.resolve("out"), 2, "resumed");
+    run(config.outputDir(output).resumeFromCheckpoint(Resumption.LAST));
+
+    assertSameRun(output, directory.resolve("out"));
+  }
+
+  @Test
   void aNamedCheckpointIsWhereTheRunGoesOn() throws IOException {
     run(config());
     Path whole = directory.resolve("out");
