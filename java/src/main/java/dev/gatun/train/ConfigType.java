@@ -70,6 +70,21 @@ record ConfigType<T>(
         Path::toString);
   }
 
+  /// `true` is the newest checkpoint and reads as `last`; `false` is none and reads as nothing.
+  static ConfigType<String> resumption() {
+    return new ConfigType<>(
+        "true, false, last or the path of a checkpoint",
+        value -> {
+          Boolean flag = scalar(value, Boolean.class);
+          if (flag != null) {
+            return flag ? Resumption.LAST : "";
+          }
+          String text = scalar(value, String.class);
+          return text == null || text.isBlank() || text.indexOf('\0') >= 0 ? null : text;
+        },
+        text -> text);
+  }
+
   static ConfigType<Boolean> bool() {
     return new ConfigType<>("true or false", value -> scalar(value, Boolean.class), flag -> flag);
   }

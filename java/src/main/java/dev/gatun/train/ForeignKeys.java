@@ -132,7 +132,6 @@ final class ForeignKeys {
     }
     for (String key :
         List.of(
-            "resume_from_checkpoint",
             "deepspeed",
             "fsdp",
             "model_init_kwargs",

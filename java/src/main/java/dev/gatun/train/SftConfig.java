@@ -155,12 +155,18 @@ public record SftConfig(
   /// What is written, and where.
   ///
   /// @param saveTotalLimit checkpoints of this run that are kept, or null for all
+  /// @param saveOnlyModel whether checkpoints lack what a run needs to go on from them
+  /// @param resumeFromCheckpoint `last`, the path of a checkpoint, or null to begin at the start
+  /// @param resumeForce whether to go on although data, model or configuration differ
   public record Output(
       Path outputDir,
       boolean overwriteOutputDir,
       Interval saveStrategy,
       double saveSteps,
-      @Nullable Integer saveTotalLimit) {}
+      @Nullable Integer saveTotalLimit,
+      boolean saveOnlyModel,
+      @Nullable String resumeFromCheckpoint,
+      boolean resumeForce) {}
 
   /// Optimisers, under Hugging Face's names. The paged ones keep their state where the others do.
   public enum OptimizerName {

@@ -293,7 +293,6 @@ class SftConfigReaderTest {
         "bnb_4bit_quant_type: fp4",
         "label_smoothing_factor: 0.1",
         "fp16: true",
-        "resume_from_checkpoint: x",
         "bias: all"
       })
   void whatIsMissingIsRefusedByName(String line) {
