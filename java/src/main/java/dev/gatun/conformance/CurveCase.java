@@ -51,9 +51,6 @@ record CurveCase(Path folder, Path model, JsonNode curve, @Nullable PeftAdapter 
     if (Arrays.stream(OptimizerName.values()).noneMatch(name -> key(name).equals(optimizer))) {
       return Optional.of("optim " + optimizer);
     }
-    if (options.path("assistant_only_loss").asBoolean(false)) {
-      return Optional.of("assistant_only_loss");
-    }
     if (curve.path("embedding_lr").isNumber()) {
       return Optional.of("embedding learning rate");
     }
@@ -79,6 +76,7 @@ record CurveCase(Path folder, Path model, JsonNode curve, @Nullable PeftAdapter 
             .packing(options.path("packing").asBoolean())
             .packingStrategy(PackingStrategy.parse(options.path("packing_strategy").asString()))
             .paddingFree(options.path("padding_free").asBoolean())
+            .assistantOnlyLoss(options.path("assistant_only_loss").asBoolean(false))
             .completionOnlyLoss(options.path("completion_only_loss").asBoolean())
             .perDeviceTrainBatchSize(options.path("per_device_train_batch_size").asInt())
             .perDeviceEvalBatchSize(options.path("per_device_eval_batch_size").asInt())

@@ -55,7 +55,18 @@ public final class Generator {
 
   /// Continues texts and returns the text that follows each.
   public List<String> continueTexts(List<String> prompts, Settings settings) {
-    List<int[]> ids = model.tokenizer().encodeAll(prompts, true);
+    return continueTexts(prompts, true, settings);
+  }
+
+  /// Continues texts that a chat template made, which has put in every special token there is to
+  /// be.
+  public List<String> continueRendered(List<String> prompts, Settings settings) {
+    return continueTexts(prompts, false, settings);
+  }
+
+  private List<String> continueTexts(
+      List<String> prompts, boolean addSpecialTokens, Settings settings) {
+    List<int[]> ids = model.tokenizer().encodeAll(prompts, addSpecialTokens);
     return generate(ids, settings).stream()
         .map(completion -> model.tokenizer().decode(completion.ids(), true))
         .toList();

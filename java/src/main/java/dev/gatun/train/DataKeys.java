@@ -10,6 +10,7 @@ final class DataKeys {
   static void addTo(ConfigKeyList keys) {
     model(keys);
     data(keys);
+    ChatKeys.addTo(keys);
   }
 
   private static void model(ConfigKeyList keys) {

@@ -10,7 +10,7 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /// The keys of the model and the data. One of the layers of [SftConfigBuilder], which has all keys.
-public abstract sealed class DataSettings permits TrainingSettings {
+public abstract sealed class DataSettings extends ChatSettings permits TrainingSettings {
   private @Nullable Path modelNameOrPath;
   private @Nullable Path tokenizerNameOrPath;
   private boolean loadIn4bit = false;
@@ -30,8 +30,6 @@ public abstract sealed class DataSettings permits TrainingSettings {
   private @Nullable Path cacheDir;
 
   DataSettings() {}
-
-  abstract SftConfigBuilder self();
 
   public SftConfigBuilder modelNameOrPath(Path value) {
     modelNameOrPath = value;
@@ -140,7 +138,9 @@ public abstract sealed class DataSettings permits TrainingSettings {
         paddingFree,
         completionOnlyLoss,
         shuffleDataset,
-        cacheDir);
+        cacheDir,
+        isAssistantOnlyLoss(),
+        chat());
   }
 
   static <T> T required(@Nullable T value, String key) {

@@ -133,7 +133,6 @@ final class ForeignKeys {
             "resume_from_checkpoint",
             "deepspeed",
             "fsdp",
-            "chat_template_path",
             "model_init_kwargs",
             "dataset_kwargs",
             "modules_to_save",
@@ -151,7 +150,6 @@ final class ForeignKeys {
       keys.put(key, neutral);
     }
     keys.put("fp16", new Refused(List.of(false), "float16 needs loss scaling; use bf16"));
-    keys.put("assistant_only_loss", new Refused(List.of(false), "use prompt/completion data"));
     keys.put("bnb_4bit_quant_type", new Refused(List.of("nf4"), "use nf4"));
     keys.put("bias", new Refused(List.of("none"), "use none"));
     keys.put("label_smoothing_factor", new Refused(List.of(0L, 0.0), "use 0"));

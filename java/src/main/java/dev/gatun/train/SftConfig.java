@@ -1,5 +1,6 @@
 package dev.gatun.train;
 
+import dev.gatun.data.ChatOptions;
 import dev.gatun.data.OverlongPolicy;
 import dev.gatun.data.PackingStrategy;
 import dev.gatun.model.LoraConfig;
@@ -64,6 +65,8 @@ public record SftConfig(
   /// @param evalPacking null for the value of `packing`
   /// @param completionOnlyLoss null for true exactly if the data has prompts and completions
   /// @param cacheDir where tokenised data is kept, or null for nowhere
+  /// @param assistantOnlyLoss whether only the assistant's turns of conversations are trained
+  /// @param chat how conversations become rows
   public record Data(
       List<Path> datasetPath,
       List<Path> evalDatasetPath,
@@ -76,7 +79,9 @@ public record SftConfig(
       boolean paddingFree,
       @Nullable Boolean completionOnlyLoss,
       boolean shuffleDataset,
-      @Nullable Path cacheDir) {
+      @Nullable Path cacheDir,
+      boolean assistantOnlyLoss,
+      ChatOptions chat) {
     public Data {
       datasetPath = List.copyOf(datasetPath);
       evalDatasetPath = List.copyOf(evalDatasetPath);

@@ -18,6 +18,10 @@ final class SftConfigRules {
     SftConfig.Data data = config.data();
     require(!data.datasetPath().isEmpty(), "dataset_path is missing; every run needs it");
     require(
+        data.chat().trainOn() == null
+            || (data.completionOnlyLoss() == null && !data.assistantOnlyLoss()),
+        "train_on says what completion_only_loss and assistant_only_loss say; set only one of them");
+    require(
         !data.packing() || data.maxLength() != null,
         "packing needs max_length, the length of a packed row; set it");
     require(

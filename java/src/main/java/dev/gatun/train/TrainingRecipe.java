@@ -116,10 +116,11 @@ public final class TrainingRecipe {
         packing,
         data.packingStrategy(),
         data.completionOnlyLoss(),
-        false,
+        data.assistantOnlyLoss(),
         data.shuffleDataset() && !evaluation,
         config.loop().seed(),
         data.paddingFree() && (packing || data.maxLength() == null),
-        data.overlongPolicy());
+        data.overlongPolicy(),
+        data.chat());
   }
 }

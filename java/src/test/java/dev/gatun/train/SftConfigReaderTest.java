@@ -274,7 +274,6 @@ class SftConfigReaderTest {
         "lora_modules_to_save: [lm_head]",
         "label_smoothing_factor: 0.1",
         "fp16: true",
-        "assistant_only_loss: true",
         "resume_from_checkpoint: x",
         "bias: all"
       })
