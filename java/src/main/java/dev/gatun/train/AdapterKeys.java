@@ -9,6 +9,16 @@ import org.jspecify.annotations.Nullable;
 final class AdapterKeys {
   private AdapterKeys() {}
 
+  /// The keys that mean something only with an adapter.
+  static List<String> names() {
+    ConfigKeyList keys = new ConfigKeyList();
+    addTo(keys);
+    return keys.all().stream()
+        .map(ConfigKey::name)
+        .filter(name -> !name.equals("use_peft"))
+        .toList();
+  }
+
   static void addTo(ConfigKeyList keys) {
     lora(keys);
   }

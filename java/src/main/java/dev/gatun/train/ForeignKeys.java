@@ -165,6 +165,7 @@ final class ForeignKeys {
   /// Every name that may be written, for suggestions.
   static List<String> known() {
     return Stream.of(
+            Stream.of(Presets.KEY),
             ConfigKeys.ALL.stream().map(ConfigKey::name),
             ALIASES.keySet().stream(),
             IGNORED.keySet().stream(),
