@@ -31,6 +31,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.management.ManagementFactory;
 import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /// One NVIDIA GPU: BF16 activations, F32 masters, our own kernels; cuBLASLt multiplies dense
@@ -214,8 +215,8 @@ public final class CudaBackend implements Backend {
   }
 
   @Override
-  public OffloadBuffer offload(String name, int slots, long slotBytes) {
-    return new CudaOffloadBuffer(context, stream, name, slots, slotBytes);
+  public OffloadBuffer offload(String name, List<Long> slotBytes) {
+    return new CudaOffloadBuffer(context, stream, name, slotBytes);
   }
 
   @Override
