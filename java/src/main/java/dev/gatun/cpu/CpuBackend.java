@@ -138,8 +138,8 @@ public final class CpuBackend implements Backend {
   }
 
   @Override
-  public OffloadBuffer offload(String name, int slots, long slotBytes) {
-    return new CpuOffloadBuffer(slots, slotBytes);
+  public OffloadBuffer offload(String name, List<Long> slotBytes) {
+    return new CpuOffloadBuffer(slotBytes);
   }
 
   @Override

@@ -4,18 +4,17 @@ import dev.gatun.op.OffloadBuffer;
 import dev.gatun.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /// Plain copies: on the CPU nothing is gained, but the same code runs as on a device.
 final class CpuOffloadBuffer implements OffloadBuffer {
   private final Arena arena = Arena.ofShared();
-  private final int slots;
-  private final long slotBytes;
+  private final List<Long> slotBytes;
   private final MemorySegment memory;
 
-  CpuOffloadBuffer(int slots, long slotBytes) {
-    this.slots = slots;
-    this.slotBytes = slotBytes;
-    memory = arena.allocate(Math.max(1, Math.multiplyExact(slots, slotBytes)), 64);
+  CpuOffloadBuffer(List<Long> slotBytes) {
+    this.slotBytes = List.copyOf(slotBytes);
+    memory = arena.allocate(Math.max(1, OffloadBuffer.sum(slotBytes)), 64);
   }
 
   @Override
@@ -29,7 +28,7 @@ final class CpuOffloadBuffer implements OffloadBuffer {
   }
 
   private MemorySegment slice(int slot, Tensor tensor) {
-    long offset = OffloadBuffer.offset(tensor, slot, slots, slotBytes);
+    long offset = OffloadBuffer.offset(tensor, slot, slotBytes);
     return memory.asSlice(offset, tensor.byteSize());
   }
 
@@ -40,7 +39,7 @@ final class CpuOffloadBuffer implements OffloadBuffer {
 
   @Override
   public long byteSize() {
-    return slots * slotBytes;
+    return OffloadBuffer.sum(slotBytes);
   }
 
   @Override

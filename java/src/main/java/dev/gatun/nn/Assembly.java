@@ -85,13 +85,13 @@ final class Assembly {
     }
   }
 
-  DecoderStack stack(CheckpointPolicy policy, DecoderStack.Host host) {
+  DecoderStack stack(Checkpointing checkpointing, HostedLayers.Extents extents) {
     List<DecoderLayer> layers = new ArrayList<>();
     for (int i = 0; i < config.layerCount(); i++) {
       layers.add(new DecoderLayer(attention(i), mlp(i)));
     }
     boolean inputTrained = gradient(embeddingName()) != null;
-    return new DecoderStack(layers, policy, inputTrained, host);
+    return new DecoderStack(layers, checkpointing, inputTrained, extents);
   }
 
   private Attention attention(int index) {

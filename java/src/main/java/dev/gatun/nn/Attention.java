@@ -9,20 +9,25 @@ import org.jspecify.annotations.Nullable;
 /// queries and keys where the model has that.
 final class Attention implements Layer<Attention.Saved> {
   /// @param x input
+  record Saved(Tensor x, Projected projected, Attended attended) {}
+
+  /// Queries, keys and values.
+  ///
   /// @param q after normalisation and rotation, `[T, N, D]`; `k` and `v` likewise `[T, K, D]`
   /// @param heads what the normalisation of queries and keys needs, or null
-  /// @param out `[T, N, D]`
-  /// @param logSumExp F32 `[T, N]`
-  record Saved(
-      Tensor x,
+  record Projected(
       Tensor rstd,
       Tensor q,
       Tensor k,
       Tensor v,
       @Nullable HeadNorms heads,
-      LinearGroup.Input out,
-      Tensor logSumExp,
       LinearGroup.Inner inputInner) {}
+
+  /// What attention makes of them.
+  ///
+  /// @param out `[T, N·D]`
+  /// @param logSumExp F32 `[T, N]`
+  record Attended(LinearGroup.Input out, Tensor logSumExp) {}
 
   /// Queries and keys before normalisation, and their reciprocal deviations.
   record HeadNorms(Tensor q, Tensor k, Tensor rstdQ, Tensor rstdK) {}
@@ -74,23 +79,16 @@ final class Attention implements Layer<Attention.Saved> {
   }
 
   @Override
-  public Saved forward(@Nullable Tensor y, Tensor x, Pass pass) {
-    Saved saved = allocate(x, pass);
-    long mark = pass.arena().mark();
-    LinearGroup.Input normed = input.allocateInput(pass);
-    norm.forward(normed.x(), saved.rstd(), x, pass);
-    project(saved, normed, pass);
-    pass.arena().release(mark);
-    rotate(saved.q(), saved.k(), false, pass);
+  public void forward(@Nullable Tensor y, Saved saved, Pass pass) {
+    project(saved, pass);
     attend(saved, pass);
     if (y != null) {
-      output.forward(List.of(y), saved.out(), x, pass);
+      output.forward(List.of(y), saved.attended().out(), saved.x(), pass);
       pass.probe().observe(path, "output", y);
     }
-    return saved;
   }
 
-  private Saved allocate(Tensor x, Pass pass) {
+  Projected allocateProjected(Pass pass) {
     int t = pass.tokenCount();
     Tensor rstd = pass.floats(t);
     List<Tensor> projected = input.allocateOutputs(false, pass).ys();
@@ -103,30 +101,40 @@ final class Attention implements Layer<Attention.Saved> {
       q = pass.activation(t, heads.queries(), heads.size());
       k = pass.activation(t, heads.keys(), heads.size());
     }
-    LinearGroup.Input out = output.allocateInput(pass);
-    Tensor logSumExp = pass.floats(t, heads.queries());
-    return new Saved(x, rstd, q, k, v, raw, out, logSumExp, input.allocateInner(pass));
+    return new Projected(rstd, q, k, v, raw, input.allocateInner(pass));
   }
 
-  /// Queries, keys and values, normalised where the model does that.
-  private void project(Saved saved, LinearGroup.Input normed, Pass pass) {
-    HeadNorms raw = saved.heads();
-    Tensor q = raw == null ? saved.q() : raw.q();
-    Tensor k = raw == null ? saved.k() : raw.k();
-    input.forward(List.of(flat(q), flat(k), flat(saved.v())), normed, null, pass);
-    input.keep(saved.inputInner(), normed.inner(), pass);
+  Attended allocateAttended(Pass pass) {
+    LinearGroup.Input out = output.allocateInput(pass);
+    return new Attended(out, pass.floats(pass.tokenCount(), heads.queries()));
+  }
+
+  /// Queries, keys and values alone: normalised where the model does that, and rotated.
+  void project(Saved saved, Pass pass) {
+    Projected projected = saved.projected();
+    long mark = pass.arena().mark();
+    LinearGroup.Input normed = input.allocateInput(pass);
+    norm.forward(normed.x(), projected.rstd(), saved.x(), pass);
+    HeadNorms raw = projected.heads();
+    Tensor q = raw == null ? projected.q() : raw.q();
+    Tensor k = raw == null ? projected.k() : raw.k();
+    input.forward(List.of(flat(q), flat(k), flat(projected.v())), normed, null, pass);
+    input.keep(projected.inputInner(), normed.inner(), pass);
+    pass.arena().release(mark);
     pass.probe().observe(path, "queries", q);
     pass.probe().observe(path, "keys", k);
-    pass.probe().observe(path, "values", saved.v());
+    pass.probe().observe(path, "values", projected.v());
     if (queryNorm != null && keyNorm != null) {
-      queryNorm.forward(saved.q(), raw == null ? null : raw.rstdQ(), q, pass);
-      keyNorm.forward(saved.k(), raw == null ? null : raw.rstdK(), k, pass);
+      queryNorm.forward(projected.q(), raw == null ? null : raw.rstdQ(), q, pass);
+      keyNorm.forward(projected.k(), raw == null ? null : raw.rstdK(), k, pass);
     }
+    rotate(projected.q(), projected.k(), false, pass);
   }
 
   private void attend(Saved saved, Pass pass) {
-    Tensor keys = saved.k();
-    Tensor values = saved.v();
+    Tensor keys = saved.projected().k();
+    Tensor values = saved.projected().v();
+    Tensor out = saved.attended().out().x();
     KvCache.Step cache = pass.cache();
     if (cache != null) {
       cache.store(pass.backend(), index, keys, values);
@@ -136,15 +144,15 @@ final class Attention implements Layer<Attention.Saved> {
     pass.backend()
         .attention()
         .forward(
-            heads(saved.out().x(), heads.queries()),
-            saved.logSumExp(),
-            saved.q(),
+            heads(out, heads.queries()),
+            saved.attended().logSumExp(),
+            saved.projected().q(),
             keys,
             values,
             pass.tokens().sequences(),
             config,
             pass.arena());
-    pass.probe().observe(path, "attention", saved.out().x());
+    pass.probe().observe(path, "attention", out);
   }
 
   @Override
@@ -157,14 +165,14 @@ final class Attention implements Layer<Attention.Saved> {
     Tensor dv = heads(projected.ys().get(2), heads.keys());
     attentionBackward(dq, dk, dv, gradient, saved, pass);
     rotate(dq, dk, true, pass);
-    HeadNorms raw = saved.heads();
+    HeadNorms raw = saved.projected().heads();
     if (queryNorm != null && keyNorm != null && raw != null) {
       queryNorm.backward(dq, dq, null, raw.q(), raw.rstdQ(), pass);
       keyNorm.backward(dk, dk, null, raw.k(), raw.rstdK(), pass);
     }
     Tensor dnormed = inputNeeded || norm.isTrained() ? pass.activation(t, gradient.cols()) : null;
     if (dnormed != null || input.isTrained()) {
-      input.backward(dnormed, projected, saved.inputInner(), pass);
+      input.backward(dnormed, projected, saved.projected().inputInner(), pass);
     }
     if (input.isTrained()) {
       long mark = pass.arena().mark();
@@ -174,7 +182,7 @@ final class Attention implements Layer<Attention.Saved> {
       pass.arena().release(mark);
     }
     if (dnormed != null) {
-      norm.backward(gradient, dnormed, gradient, saved.x(), saved.rstd(), pass);
+      norm.backward(gradient, dnormed, gradient, saved.x(), saved.projected().rstd(), pass);
     }
     pass.arena().release(start);
   }
@@ -184,8 +192,9 @@ final class Attention implements Layer<Attention.Saved> {
     long mark = pass.arena().mark();
     Tensor dout = pass.activation(pass.tokenCount(), heads.queries(), heads.size());
     LinearGroup.Outputs dy = output.outputs(gradient, pass.gradientRoom());
-    output.backward(flat(dout), dy, saved.out().inner(), pass);
-    output.weightGradients(dy, saved.out().x(), pass);
+    LinearGroup.Input out = saved.attended().out();
+    output.backward(flat(dout), dy, out.inner(), pass);
+    output.weightGradients(dy, out.x(), pass);
     pass.backend()
         .attention()
         .backward(
@@ -193,11 +202,11 @@ final class Attention implements Layer<Attention.Saved> {
             dk,
             dv,
             dout,
-            saved.q(),
-            saved.k(),
-            saved.v(),
-            heads(saved.out().x(), heads.queries()),
-            saved.logSumExp(),
+            saved.projected().q(),
+            saved.projected().k(),
+            saved.projected().v(),
+            heads(out.x(), heads.queries()),
+            saved.attended().logSumExp(),
             pass.tokens().sequences(),
             config,
             pass.arena());

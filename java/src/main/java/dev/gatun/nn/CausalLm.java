@@ -61,10 +61,10 @@ public final class CausalLm implements AutoCloseable {
     head = assembly.head(description.options());
     // Last, because it holds memory of its own.
     int tokens = training instanceof Training.Frozen ? 0 : description.limits().tokens();
-    long inputBytes = (long) tokens * config.hidden() * backend.activationType().bytes();
     stack =
         assembly.stack(
-            description.options().checkpointing(), new DecoderStack.Host(backend, inputBytes));
+            description.options().checkpointing(),
+            new HostedLayers.Extents(backend, tokens, config.hidden()));
   }
 
   /// What a model is, without its weights.

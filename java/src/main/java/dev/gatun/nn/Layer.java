@@ -5,14 +5,15 @@ import org.jspecify.annotations.Nullable;
 
 /// A part of the residual stream, with its derivative written by hand.
 ///
-/// @param <S> a record of what forward must remember for backward; its tensors lie in the pass's
-///   arena
+/// @param <S> a record of what forward must remember for backward, input included; whoever runs the
+///   layer allocates its tensors and decides how long they live
 interface Layer<S extends Record> {
-  /// Computes `y` from `x`, both `[T, H]`. Everything in the result is allocated first, transients
-  /// above it are released before returning.
+  /// Computes `y`, `[T, H]`, and fills what `saved` holds beside the input. Transients are released
+  /// before returning.
   ///
-  /// @param y may be `x` if backward is never asked for; null to compute only what backward needs
-  S forward(@Nullable Tensor y, Tensor x, Pass pass);
+  /// @param y may be the input if backward is never asked for; null to compute only what backward
+  ///   needs
+  void forward(@Nullable Tensor y, S saved, Pass pass);
 
   /// Adds the gradients of the layer's parameters. Consumes `saved`: its tensors may be
   /// overwritten.

@@ -8,7 +8,7 @@ import java.util.List;
 /// @param parameterBytes masters, gradients and compute copies of trainable parameters
 /// @param activationBytes the largest of training, evaluation and decoding, scratch included
 /// @param tableBytes rotary tables and the dropout state
-/// @param offloadBytes host memory for the inputs of layers, see [CheckpointPolicy#OFFLOAD]
+/// @param offloadBytes host memory for checkpoints, see [LayerCheckpoint.Place#HOST]
 /// @param inputBytes one uploaded batch; the caller's arena, twice if the next batch uploads while
 ///   one trains
 /// @param outputBytes the outputs of one batch; the caller's arena

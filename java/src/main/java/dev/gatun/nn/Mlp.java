@@ -7,22 +7,22 @@ import org.jspecify.annotations.Nullable;
 
 /// The second half of a decoder layer: `y = x + down(act(gate(n))·up(n))` with `n = norm(x)`.
 final class Mlp implements Layer<Mlp.Saved> {
-  /// @param gateAndUp before the activation, `[T, F]` each; their gradients take their place
-  /// @param outputInner of down
-  record Saved(
-      Tensor x,
-      Tensor rstd,
-      LinearGroup.Outputs gateAndUp,
-      LinearGroup.Inner inputInner,
-      LinearGroup.Inner outputInner) {
+  /// @param x input
+  /// @param outputInner of down, filled with the output: what only a whole forward pass knows
+  record Saved(Tensor x, Expanded expanded, LinearGroup.Inner outputInner) {
     Tensor gate() {
-      return gateAndUp.ys().get(0);
+      return expanded.gateAndUp().ys().get(0);
     }
 
     Tensor up() {
-      return gateAndUp.ys().get(1);
+      return expanded.gateAndUp().ys().get(1);
     }
   }
+
+  /// What lies between input and output.
+  ///
+  /// @param gateAndUp before the activation, `[T, F]` each; their gradients take their place
+  record Expanded(Tensor rstd, LinearGroup.Outputs gateAndUp, LinearGroup.Inner inputInner) {}
 
   private final String path;
   private final RmsNorm norm;
@@ -61,38 +61,32 @@ final class Mlp implements Layer<Mlp.Saved> {
     return output.allocateInner(pass);
   }
 
-  @Override
-  public Saved forward(@Nullable Tensor y, Tensor x, Pass pass) {
-    return forward(y, x, allocateInner(pass), pass);
+  Expanded allocateExpanded(Pass pass) {
+    return new Expanded(
+        pass.floats(pass.tokenCount()),
+        input.allocateOutputs(pass.training(), pass),
+        input.allocateInner(pass));
   }
 
-  /// @param outputInner filled if `y` is computed, else what the pass that did so left
-  Saved forward(@Nullable Tensor y, Tensor x, LinearGroup.Inner outputInner, Pass pass) {
-    int t = pass.tokenCount();
-    Saved saved =
-        new Saved(
-            x,
-            pass.floats(t),
-            input.allocateOutputs(pass.training(), pass),
-            input.allocateInner(pass),
-            outputInner);
+  @Override
+  public void forward(@Nullable Tensor y, Saved saved, Pass pass) {
+    Expanded expanded = saved.expanded();
     long mark = pass.arena().mark();
     LinearGroup.Input normed = input.allocateInput(pass);
-    norm.forward(normed.x(), saved.rstd(), x, pass);
-    input.forward(saved.gateAndUp().ys(), normed, null, pass);
-    input.keep(saved.inputInner(), normed.inner(), pass);
+    norm.forward(normed.x(), expanded.rstd(), saved.x(), pass);
+    input.forward(expanded.gateAndUp().ys(), normed, null, pass);
+    input.keep(expanded.inputInner(), normed.inner(), pass);
     pass.arena().release(mark);
     pass.probe().observe(path, "gate", saved.gate());
     pass.probe().observe(path, "up", saved.up());
     if (y != null) {
       LinearGroup.Input h = output.allocateInput(pass);
       pass.backend().mlp().forward(h.x(), saved.gate(), saved.up(), activation);
-      output.forward(List.of(y), h, x, pass);
-      output.keep(outputInner, h.inner(), pass);
+      output.forward(List.of(y), h, saved.x(), pass);
+      output.keep(saved.outputInner(), h.inner(), pass);
       pass.probe().observe(path, "output", y);
       pass.arena().release(mark);
     }
-    return saved;
   }
 
   /// The gradient of `h` and then `h` itself share one buffer: down's gradients that need no input
@@ -100,6 +94,7 @@ final class Mlp implements Layer<Mlp.Saved> {
   @Override
   public void backward(Tensor gradient, boolean inputNeeded, Saved saved, Pass pass) {
     int t = pass.tokenCount();
+    Expanded expanded = saved.expanded();
     long start = pass.arena().mark();
     Tensor h = pass.activation(t, saved.gate().cols());
     LinearGroup.Outputs dy = output.outputs(gradient, pass.gradientRoom());
@@ -114,17 +109,17 @@ final class Mlp implements Layer<Mlp.Saved> {
 
     Tensor dnormed = inputNeeded || norm.isTrained() ? pass.activation(t, gradient.cols()) : null;
     if (dnormed != null || input.isTrained()) {
-      input.backward(dnormed, saved.gateAndUp(), saved.inputInner(), pass);
+      input.backward(dnormed, expanded.gateAndUp(), expanded.inputInner(), pass);
     }
     if (input.isTrained()) {
       long mark = pass.arena().mark();
       Tensor normed = pass.activation(t, gradient.cols());
       norm.forward(normed, null, saved.x(), pass);
-      input.weightGradients(saved.gateAndUp(), normed, pass);
+      input.weightGradients(expanded.gateAndUp(), normed, pass);
       pass.arena().release(mark);
     }
     if (dnormed != null) {
-      norm.backward(gradient, dnormed, gradient, saved.x(), saved.rstd(), pass);
+      norm.backward(gradient, dnormed, gradient, saved.x(), expanded.rstd(), pass);
     }
     pass.arena().release(start);
   }

@@ -6,7 +6,7 @@ package dev.gatun.nn;
 /// @param labelSmoothing in [0, 1)
 /// @param neftuneAlpha strength of the noise on embeddings while training; 0 for none
 public record Options(
-    CheckpointPolicy checkpointing, int lossChunkRows, float labelSmoothing, float neftuneAlpha) {
+    Checkpointing checkpointing, int lossChunkRows, float labelSmoothing, float neftuneAlpha) {
   private static final long LOGITS_BYTES = 300_000_000;
   private static final long CHUNK_UNIT = 128;
   private static final long MOST_CHUNK_ROWS = 1024;
@@ -24,9 +24,9 @@ public record Options(
     return new Options(CheckpointPolicy.NONE, 256, 0, 0);
   }
 
-  /// The same with another checkpointing policy.
-  public Options withCheckpointing(CheckpointPolicy policy) {
-    return new Options(policy, lossChunkRows, labelSmoothing, neftuneAlpha);
+  /// The same with other checkpoints.
+  public Options withCheckpointing(Checkpointing other) {
+    return new Options(other, lossChunkRows, labelSmoothing, neftuneAlpha);
   }
 
   /// Rows whose logits are computed at a time: many, so that the products are large, but at most

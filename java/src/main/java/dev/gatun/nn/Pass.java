@@ -1,8 +1,11 @@
 package dev.gatun.nn;
 
+import dev.gatun.op.AttentionOps.Sequences;
 import dev.gatun.op.Backend;
+import dev.gatun.op.PlanningArena;
 import dev.gatun.op.TensorArena;
 import dev.gatun.tensor.DType;
+import dev.gatun.tensor.PlannedStorage;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
@@ -22,6 +25,21 @@ record Pass(
     KvCache.@Nullable Step cache,
     Probe probe,
     @Nullable Tensor gradientRoom) {
+
+  /// A training pass over tokens without content, in an arena that only counts: to size what layers
+  /// keep.
+  static Pass planned(Backend backend, int tokens) {
+    Tensor ids = PlannedStorage.tensor(DType.I32, Shape.of(tokens));
+    Sequences none = new Sequences(ids, ids, ids, 0, 0, 0);
+    return new Pass(
+        backend,
+        new PlanningArena("kept"),
+        new Tokens(tokens, ids, ids, ids, ids, none),
+        true,
+        null,
+        Probe.NONE,
+        null);
+  }
 
   /// A tensor of the activation type, of unspecified content.
   Tensor activation(long... dims) {

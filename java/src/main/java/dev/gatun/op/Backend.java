@@ -4,6 +4,7 @@ import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /// An engine that runs the op families below on its own memory: the CPU, or one GPU.
 ///
@@ -54,7 +55,9 @@ public interface Backend extends AutoCloseable {
   void uploadAfter(Fence fence, Tensor destination, MemorySegment source);
 
   /// Reserves host memory that tensors are copied to and back; the caller closes it.
-  OffloadBuffer offload(String name, int slots, long slotBytes);
+  ///
+  /// @param slotBytes of every slot
+  OffloadBuffer offload(String name, List<Long> slotBytes);
 
   /// Bytes that [#offload] can reserve in all; `Long.MAX_VALUE` if that is not known.
   default long offloadMemoryBytes() {

@@ -75,8 +75,8 @@ public final class PlanningBackend implements Backend {
   }
 
   @Override
-  public OffloadBuffer offload(String name, int slots, long slotBytes) {
-    return new PlannedOffload(slots, slotBytes);
+  public OffloadBuffer offload(String name, List<Long> slotBytes) {
+    return new PlannedOffload(slotBytes);
   }
 
   /// Leaves the destination as it is.
@@ -147,15 +147,15 @@ public final class PlanningBackend implements Backend {
     // The real backend belongs to the caller.
   }
 
-  private record PlannedOffload(int slots, long slotBytes) implements OffloadBuffer {
+  private record PlannedOffload(List<Long> slotBytes) implements OffloadBuffer {
     @Override
     public void store(int slot, Tensor source) {
-      OffloadBuffer.offset(source, slot, slots, slotBytes);
+      OffloadBuffer.offset(source, slot, slotBytes);
     }
 
     @Override
     public void prefetch(int slot, Tensor destination) {
-      OffloadBuffer.offset(destination, slot, slots, slotBytes);
+      OffloadBuffer.offset(destination, slot, slotBytes);
     }
 
     @Override
@@ -165,7 +165,7 @@ public final class PlanningBackend implements Backend {
 
     @Override
     public long byteSize() {
-      return Math.multiplyExact(slots, slotBytes);
+      return OffloadBuffer.sum(slotBytes);
     }
 
     @Override

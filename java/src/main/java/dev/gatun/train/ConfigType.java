@@ -11,6 +11,7 @@ import dev.gatun.train.ConfigValue.Entry;
 import dev.gatun.train.ConfigValue.Mapping;
 import dev.gatun.train.ConfigValue.Scalar;
 import dev.gatun.train.ConfigValue.Sequence;
+import dev.gatun.train.SftConfig.GradientCheckpointing;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -87,6 +88,40 @@ record ConfigType<T>(
 
   static ConfigType<Boolean> bool() {
     return new ConfigType<>("true or false", value -> scalar(value, Boolean.class), flag -> flag);
+  }
+
+  /// TRL's flag, or `auto`.
+  static ConfigType<GradientCheckpointing> checkpointing() {
+    return new ConfigType<>(
+        "true, false or auto",
+        value ->
+            value instanceof Scalar scalar
+                ? switch (scalar.value()) {
+                  case Boolean flag -> flag ? GradientCheckpointing.ON : GradientCheckpointing.OFF;
+                  case String text -> text.equals("auto") ? GradientCheckpointing.AUTO : null;
+                  case null, default -> null;
+                }
+                : null,
+        checkpointing ->
+            switch (checkpointing) {
+              case ON -> true;
+              case OFF -> false;
+              case AUTO -> "auto";
+            });
+  }
+
+  /// An amount of memory; a bare number is bytes.
+  static ConfigType<Long> memory() {
+    return new ConfigType<>(
+        "an amount of memory such as 11GB or 9.5GiB",
+        value -> {
+          Long bytes = scalar(value, Long.class);
+          String text = scalar(value, String.class);
+          return text != null
+              ? MemorySize.parse(text).orElse(null)
+              : bytes != null && bytes > 0 ? bytes : null;
+        },
+        bytes -> bytes);
   }
 
   static ConfigType<Integer> integer(int least) {

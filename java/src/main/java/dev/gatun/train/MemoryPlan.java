@@ -8,17 +8,23 @@ import java.util.Locale;
 /// Every byte a run will reserve, known before anything is allocated.
 ///
 /// @param lines what for, and how much
-/// @param budgetBytes what may be reserved in all; `Long.MAX_VALUE` if that is not known
+/// @param budget what may be reserved in all
 /// @param host host memory that a device offloads to
-public record MemoryPlan(List<Line> lines, long budgetBytes, Host host) {
+public record MemoryPlan(List<Line> lines, Budget budget, Host host) {
   public MemoryPlan {
     lines = List.copyOf(lines);
   }
 
-  /// A plan without offloading.
+  /// A plan without offloading, limited by the device.
   public MemoryPlan(List<Line> lines, long budgetBytes) {
-    this(lines, budgetBytes, new Host(0, Long.MAX_VALUE));
+    this(lines, new Budget(budgetBytes, false), new Host(0, Long.MAX_VALUE));
   }
+
+  /// Memory that may be reserved.
+  ///
+  /// @param bytes `Long.MAX_VALUE` if that is not known
+  /// @param configured whether `memory_limit` is the reason
+  public record Budget(long bytes, boolean configured) {}
 
   /// Pinned host memory.
   ///
@@ -39,13 +45,15 @@ public record MemoryPlan(List<Line> lines, long budgetBytes, Host host) {
   ///
   /// @throws FailureException that names the largest part and what to change
   public void requireFit() {
-    if (totalBytes() > budgetBytes) {
+    if (totalBytes() > budget.bytes()) {
       Line largest = lines.stream().max(Comparator.comparingLong(Line::bytes)).orElseThrow();
       throw new FailureException(
-          "the run needs %s but only %s can be had; the largest part is %s with %s: %s%s"
+          "the run needs %s but %s; the largest part is %s with %s: %s%s"
               .formatted(
                   size(totalBytes()),
-                  size(budgetBytes),
+                  budget.configured()
+                      ? "memory_limit leaves it " + size(budget.bytes())
+                      : "only " + size(budget.bytes()) + " can be had",
                   largest.arena(),
                   size(largest.bytes()),
                   remedy(largest.arena()),
@@ -76,7 +84,7 @@ public record MemoryPlan(List<Line> lines, long budgetBytes, Host host) {
           String.format(
               Locale.ROOT, "  %-12s %12s  %s%n", line.arena(), size(line.bytes()), line.holds()));
     }
-    String limit = budgetBytes == Long.MAX_VALUE ? "" : "of " + size(budgetBytes);
+    String limit = budget.bytes() == Long.MAX_VALUE ? "" : "of " + size(budget.bytes());
     text.append(
         String.format(Locale.ROOT, "  %-12s %12s  %s%n", "total", size(totalBytes()), limit));
     if (host.bytes() > 0) {
@@ -86,7 +94,7 @@ public record MemoryPlan(List<Line> lines, long budgetBytes, Host host) {
               "  %-12s %12s  %s%n",
               "pinned host",
               size(host.bytes()),
-              "offloaded layer inputs, not on the device"));
+              "offloaded checkpoints, not on the device"));
     }
     return text.toString();
   }

@@ -5,8 +5,13 @@ import dev.gatun.io.WeightFormat;
 import dev.gatun.model.ModelConfig;
 import dev.gatun.model.ModelWeights;
 import dev.gatun.nn.CausalLm;
+import dev.gatun.nn.CheckpointPlanner;
+import dev.gatun.nn.CheckpointPolicy;
+import dev.gatun.nn.Checkpointing;
+import dev.gatun.nn.LayerCheckpoints;
 import dev.gatun.nn.Limits;
 import dev.gatun.nn.MemoryNeed;
+import dev.gatun.nn.Options;
 import dev.gatun.nn.PlannedWeights;
 import dev.gatun.op.Backend;
 import dev.gatun.op.TensorArena;
@@ -15,72 +20,107 @@ import dev.gatun.quant.Nf4Codec;
 import dev.gatun.tensor.DType;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
 
-/// The bytes of every arena of a run.
+/// The bytes of every arena of a run, and what its layers keep.
 ///
+/// @param options how the model is built
 /// @param weightBytes what is copied or converted; weights used where the checkpoint is mapped take
 ///   none
 /// @param inputBytes one micro-batch
 /// @param outputBytes the outputs of an update's micro-batches, and the factor of their losses
-record RunMemory(MemoryPlan plan, long weightBytes, long inputBytes, long outputBytes) {
+record RunMemory(
+    MemoryPlan plan, Options options, long weightBytes, long inputBytes, long outputBytes) {
+
+  private static final int ACTIVATIONS = 3; // their line in the table
 
   static RunMemory plan(TrainingInputs inputs, Backend backend, SftConfig config) {
     ModelConfig modelConfig = inputs.checkpoint().config();
     Limits limits = inputs.limits(config);
+    ModelWeights weights = planned(modelConfig, inputs.format(), backend);
+    Function<Checkpointing, Options> options =
+        kept -> TrainingRecipe.options(config.loop(), modelConfig, kept);
+    Function<Checkpointing, MemoryNeed> needs =
+        kept ->
+            CausalLm.memoryNeed(
+                backend, modelConfig, weights, inputs.training(), limits, options.apply(kept));
+    // All but activations is the same whatever layers keep.
+    MemoryNeed any = needs.apply(CheckpointPolicy.PER_LAYER);
     long weightBytes = ModelLoader.plannedBytes(inputs.checkpoint(), backend, inputs.format());
-    MemoryNeed need =
-        CausalLm.memoryNeed(
-            backend,
-            modelConfig,
-            planned(modelConfig, inputs.format(), backend),
-            inputs.training(),
-            limits,
-            TrainingRecipe.options(config.loop(), modelConfig));
-    long flatCount = need.flatParameterCount();
-    long optimizerBytes =
-        TrainingRecipe.optimizerBytes(config.optimization(), backend, need)
-            + GradientNorm.byteSize(backend, flatCount);
     long outputBytes =
-        config.loop().gradientAccumulationSteps() * need.outputBytes()
+        config.loop().gradientAccumulationSteps() * any.outputBytes()
             + TensorArena.sizeOf(DType.F32, 1);
     List<MemoryPlan.Line> lines = new ArrayList<>();
     lines.add(new MemoryPlan.Line("weights", "base model, copied or quantised", weightBytes));
     lines.add(
         new MemoryPlan.Line(
-            "parameters", "trained: masters, gradients, copies", need.parameterBytes()));
-    lines.add(new MemoryPlan.Line("optimizer", "state and gradient norm", optimizerBytes));
+            "parameters", "trained: masters, gradients, copies", any.parameterBytes()));
     lines.add(
         new MemoryPlan.Line(
-            "activations",
-            "%,d tokens a batch".formatted(limits.tokens()),
-            need.activationBytes()));
-    lines.add(new MemoryPlan.Line("tables", "rotary tables", need.tableBytes()));
+            "optimizer",
+            "state and gradient norm",
+            TrainingRecipe.optimizerBytes(config.optimization(), backend, any)
+                + GradientNorm.byteSize(backend, any.flatParameterCount())));
+    lines.add(new MemoryPlan.Line("tables", "rotary tables", any.tableBytes()));
     lines.add(
         new MemoryPlan.Line(
             "batch",
             "two micro-batches and an update's losses",
-            2 * need.inputBytes() + outputBytes));
-    MemoryPlan plan = withBackend(lines, need.offloadBytes(), backend);
-    return new RunMemory(plan, weightBytes, need.inputBytes(), outputBytes);
+            2 * any.inputBytes() + outputBytes));
+    Limit limit = Limit.of(backend, config.loop().memoryLimit());
+    Checkpointing checkpointing =
+        TrainingRecipe.checkpointing(config.loop())
+            .orElseGet(() ->
+                CheckpointPlanner.plan(modelConfig, limits, limit.left(lines, backend), needs));
+    MemoryNeed need = needs.apply(checkpointing);
+    String holds = "%,d tokens a batch".formatted(limits.tokens());
+    if (checkpointing instanceof LayerCheckpoints chosen) {
+      holds += "; checkpointing: " + chosen;
+    }
+    lines.add(ACTIVATIONS, new MemoryPlan.Line("activations", holds, need.activationBytes()));
+    MemoryPlan plan = withBackend(lines, need.offloadBytes(), backend, limit);
+    return new RunMemory(
+        plan, options.apply(checkpointing), weightBytes, need.inputBytes(), outputBytes);
+  }
+
+  /// What arenas may take.
+  ///
+  /// @param set whether the configuration says so, not the device
+  private record Limit(long bytes, boolean set) {
+    static Limit of(Backend backend, @Nullable Long set) {
+      long free = backend.memoryBytes();
+      return set == null || set >= free ? new Limit(free, false) : new Limit(set, true);
+    }
+
+    /// What is left for activations. Of the host's memory half may be pinned: pages that the system
+    /// cannot take back must not be most of it.
+    CheckpointPlanner.Budget left(List<MemoryPlan.Line> lines, Backend backend) {
+      long taken = lines.stream().mapToLong(MemoryPlan.Line::bytes).sum();
+      return new CheckpointPlanner.Budget(
+          bytes == Long.MAX_VALUE ? bytes : bytes - taken,
+          backend.usesHostMemory() ? 0 : backend.offloadMemoryBytes() / 2);
+    }
   }
 
   /// What the backend itself takes counts on both sides, so that the total is what the device
   /// shows.
   private static MemoryPlan withBackend(
-      List<MemoryPlan.Line> lines, long offloadBytes, Backend backend) {
+      List<MemoryPlan.Line> lines, long offloadBytes, Backend backend, Limit limit) {
     boolean onHost = backend.usesHostMemory();
     if (onHost && offloadBytes > 0) {
-      lines.add(new MemoryPlan.Line("offload", "layer inputs", offloadBytes));
+      lines.add(new MemoryPlan.Line("offload", "checkpoints of layers", offloadBytes));
     }
     long reserved = backend.reservedBytes();
-    long free = backend.memoryBytes();
     if (reserved > 0) {
       lines.add(
           new MemoryPlan.Line("runtime", "context, code, workspaces, other processes", reserved));
     }
     return new MemoryPlan(
         lines,
-        free > Long.MAX_VALUE - reserved ? Long.MAX_VALUE : free + reserved,
+        new MemoryPlan.Budget(
+            limit.bytes() > Long.MAX_VALUE - reserved ? Long.MAX_VALUE : limit.bytes() + reserved,
+            limit.set()),
         new MemoryPlan.Host(onHost ? 0 : offloadBytes, backend.offloadMemoryBytes()));
   }
 

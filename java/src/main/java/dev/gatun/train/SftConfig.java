@@ -120,6 +120,7 @@ public record SftConfig(
   /// How long and in what portions.
   ///
   /// @param activationOffloading whether checkpoints lie in host memory
+  /// @param memoryLimit bytes that the run may reserve, or null for all there is
   /// @param maxSteps updates, or null to go by epochs
   /// @param dataSeed null for `seed`
   /// @param neftuneNoiseAlpha null for no noise
@@ -128,8 +129,9 @@ public record SftConfig(
       int gradientAccumulationSteps,
       double numTrainEpochs,
       @Nullable Integer maxSteps,
-      boolean gradientCheckpointing,
+      GradientCheckpointing gradientCheckpointing,
       boolean activationOffloading,
+      @Nullable Long memoryLimit,
       long seed,
       @Nullable Long dataSeed,
       SamplingStrategy trainSamplingStrategy,
@@ -187,6 +189,14 @@ public record SftConfig(
     public boolean isPaged() {
       return name().startsWith("PAGED_");
     }
+  }
+
+  /// Whether layers keep less than the backward pass reads.
+  public enum GradientCheckpointing {
+    OFF,
+    ON,
+    /// What is kept of each layer, and where, follows from the memory there is.
+    AUTO
   }
 
   /// Orders in which rows are visited.

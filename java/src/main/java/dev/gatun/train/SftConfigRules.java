@@ -2,6 +2,7 @@ package dev.gatun.train;
 
 import dev.gatun.InputException;
 import dev.gatun.data.PackingStrategy;
+import dev.gatun.train.SftConfig.GradientCheckpointing;
 import dev.gatun.train.SftConfig.Interval;
 import dev.gatun.train.SftConfig.OptimizerName;
 import java.util.LinkedHashMap;
@@ -46,7 +47,12 @@ final class SftConfigRules {
         config.optimization().loraplusLrRatio() == null || config.lora() != null,
         "loraplus_lr_ratio is for adapters and use_peft is false; remove it");
     require(
-        config.loop().gradientCheckpointing() || !config.loop().activationOffloading(),
+        config.loop().gradientCheckpointing() != GradientCheckpointing.AUTO
+            || !config.loop().activationOffloading(),
+        "gradient_checkpointing auto decides on host memory itself; remove activation_offloading");
+    require(
+        config.loop().gradientCheckpointing() == GradientCheckpointing.ON
+            || !config.loop().activationOffloading(),
         "activation_offloading moves what gradient_checkpointing keeps; set gradient_checkpointing"
             + " to true");
     require(

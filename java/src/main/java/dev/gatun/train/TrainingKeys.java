@@ -95,7 +95,7 @@ final class TrainingKeys {
         c -> c.loop().maxSteps());
     keys.key(
         "gradient_checkpointing",
-        ConfigType.bool(),
+        ConfigType.checkpointing(),
         SftConfigBuilder::gradientCheckpointing,
         c -> c.loop().gradientCheckpointing());
     keys.key(
@@ -103,6 +103,11 @@ final class TrainingKeys {
         ConfigType.bool(),
         SftConfigBuilder::activationOffloading,
         c -> c.loop().activationOffloading());
+    keys.nullable(
+        "memory_limit",
+        ConfigType.memory(),
+        SftConfigBuilder::memoryLimit,
+        c -> c.loop().memoryLimit());
     keys.key("seed", ConfigType.seed(), SftConfigBuilder::seed, c -> c.loop().seed());
     keys.nullable(
         "data_seed", ConfigType.seed(), SftConfigBuilder::dataSeed, c -> c.loop().dataSeed());

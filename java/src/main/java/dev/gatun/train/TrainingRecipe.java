@@ -5,6 +5,7 @@ import dev.gatun.data.SftDataOptions;
 import dev.gatun.io.WeightFormat;
 import dev.gatun.model.ModelConfig;
 import dev.gatun.nn.CheckpointPolicy;
+import dev.gatun.nn.Checkpointing;
 import dev.gatun.nn.MemoryNeed;
 import dev.gatun.nn.Options;
 import dev.gatun.nn.Parameters;
@@ -20,6 +21,7 @@ import dev.gatun.optim.Schedules;
 import dev.gatun.optim.Sgd;
 import dev.gatun.quant.Nf4Codec;
 import java.util.List;
+import java.util.Optional;
 
 /// Turns sections of a configuration into what the packages below understand.
 public final class TrainingRecipe {
@@ -35,20 +37,25 @@ public final class TrainingRecipe {
     return config.lora() == null ? new WeightFormat.AsStored() : new WeightFormat.Operand();
   }
 
-  static Options options(SftConfig.Loop loop, ModelConfig model) {
+  /// @param checkpointing see [#checkpointing]
+  static Options options(SftConfig.Loop loop, ModelConfig model, Checkpointing checkpointing) {
     Double noise = loop.neftuneNoiseAlpha();
     return new Options(
-        checkpointing(loop),
+        checkpointing,
         Options.lossChunkRows(model.vocabulary()),
         0,
         noise == null ? 0 : noise.floatValue());
   }
 
-  private static CheckpointPolicy checkpointing(SftConfig.Loop loop) {
-    if (!loop.gradientCheckpointing()) {
-      return CheckpointPolicy.NONE;
-    }
-    return loop.activationOffloading() ? CheckpointPolicy.OFFLOAD : CheckpointPolicy.PER_LAYER;
+  /// What layers keep, if the configuration says so; empty if it follows from the memory there is.
+  static Optional<Checkpointing> checkpointing(SftConfig.Loop loop) {
+    return switch (loop.gradientCheckpointing()) {
+      case OFF -> Optional.of(CheckpointPolicy.NONE);
+      case ON ->
+          Optional.of(
+              loop.activationOffloading() ? CheckpointPolicy.OFFLOAD : CheckpointPolicy.PER_LAYER);
+      case AUTO -> Optional.empty();
+    };
   }
 
   /// @throws InputException for arguments that the schedule does not know

@@ -69,7 +69,7 @@ public final class TrainingSession implements AutoCloseable {
               weights,
               inputs.training(),
               inputs.limits(config),
-              TrainingRecipe.options(config.loop(), inputs.checkpoint().config()));
+              memory.options());
       resources.add(model::close);
       optimizer = TrainingRecipe.optimizer(backend, model.parameters(), config.optimization());
       resources.add(optimizer::close);

@@ -1,5 +1,6 @@
 package dev.gatun.train;
 
+import dev.gatun.train.SftConfig.GradientCheckpointing;
 import dev.gatun.train.SftConfig.Loop;
 import dev.gatun.train.SftConfig.Optimization;
 import dev.gatun.train.SftConfig.OptimizerName;
@@ -27,8 +28,9 @@ public abstract sealed class TrainingSettings extends DataSettings permits RunSe
   private int gradientAccumulationSteps = 1;
   private double numTrainEpochs = 3;
   private @Nullable Integer maxSteps;
-  private boolean gradientCheckpointing = true;
+  private GradientCheckpointing gradientCheckpointing = GradientCheckpointing.ON;
   private boolean activationOffloading = false;
+  private @Nullable Long memoryLimit;
   private long seed = 42;
   private @Nullable Long dataSeed;
   private SamplingStrategy trainSamplingStrategy = SamplingStrategy.RANDOM;
@@ -123,12 +125,21 @@ public abstract sealed class TrainingSettings extends DataSettings permits RunSe
   }
 
   public SftConfigBuilder gradientCheckpointing(boolean value) {
+    return gradientCheckpointing(value ? GradientCheckpointing.ON : GradientCheckpointing.OFF);
+  }
+
+  public SftConfigBuilder gradientCheckpointing(GradientCheckpointing value) {
     gradientCheckpointing = value;
     return self();
   }
 
   public SftConfigBuilder activationOffloading(boolean value) {
     activationOffloading = value;
+    return self();
+  }
+
+  public SftConfigBuilder memoryLimit(@Nullable Long bytes) {
+    memoryLimit = bytes;
     return self();
   }
 
@@ -182,6 +193,7 @@ public abstract sealed class TrainingSettings extends DataSettings permits RunSe
         maxSteps,
         gradientCheckpointing,
         activationOffloading,
+        memoryLimit,
         seed,
         dataSeed,
         trainSamplingStrategy,

@@ -7,6 +7,8 @@ import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 
 /// What every backend's [OffloadBuffer] and [Fence] do.
@@ -29,7 +31,7 @@ public abstract class OffloadContract {
   void slotsComeBackAsTheyWereStoredWhateverHappensToTheTensor() {
     int slots = 5;
     try (TensorArena arena = backend().arena("places", 2L * COUNT * 4);
-        OffloadBuffer buffer = backend().offload("test", slots, COUNT * 4L)) {
+        OffloadBuffer buffer = backend().offload("test", Collections.nCopies(slots, COUNT * 4L))) {
       Tensor even = arena.allocate(DType.F32, Shape.of(COUNT));
       Tensor odd = arena.allocate(DType.F32, Shape.of(COUNT));
       assertThat(buffer.byteSize()).isEqualTo(slots * COUNT * 4L);
@@ -62,7 +64,7 @@ public abstract class OffloadContract {
   @Test
   void wrongSlotsAndSizesAreRefused() {
     try (TensorArena arena = backend().arena("places", 1024);
-        OffloadBuffer buffer = backend().offload("test", 2, 128)) {
+        OffloadBuffer buffer = backend().offload("test", List.of(128L, 128L))) {
       Tensor fits = arena.allocate(DType.F32, Shape.of(32));
       Tensor large = arena.allocate(DType.F32, Shape.of(33));
       Tensor gaps = arena.allocate(DType.F32, Shape.of(4, 8)).columns(0, 4);

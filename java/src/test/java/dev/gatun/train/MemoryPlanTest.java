@@ -26,7 +26,7 @@ class MemoryPlanTest {
     MemoryPlan plan = plan(device(500 * MIB, 600 * MIB));
 
     plan.requireFit();
-    assertThat(plan.budgetBytes()).isEqualTo(1100 * MIB);
+    assertThat(plan.budget().bytes()).isEqualTo(1100 * MIB);
     assertThat(plan.lines())
         .filteredOn(line -> line.arena().equals("runtime"))
         .singleElement()
@@ -64,7 +64,7 @@ class MemoryPlanTest {
     MemoryPlan plan = plan(device(Long.MAX_VALUE, 0));
 
     plan.requireFit();
-    assertThat(plan.budgetBytes()).isEqualTo(Long.MAX_VALUE);
+    assertThat(plan.budget().bytes()).isEqualTo(Long.MAX_VALUE);
     assertThat(plan.lines()).extracting(MemoryPlan.Line::arena).doesNotContain("runtime");
   }
 

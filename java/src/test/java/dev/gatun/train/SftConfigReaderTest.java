@@ -73,7 +73,18 @@ class SftConfigReaderTest {
     assertThat(config.loop())
         .isEqualTo(
             new SftConfig.Loop(
-                8, 1, 3, null, true, false, 42, null, SamplingStrategy.RANDOM, false, null));
+                8,
+                1,
+                3,
+                null,
+                SftConfig.GradientCheckpointing.ON,
+                false,
+                null,
+                42,
+                null,
+                SamplingStrategy.RANDOM,
+                false,
+                null));
     assertThat(config.data().maxLength()).isEqualTo(1024);
     assertThat(config.data().overlongPolicy()).isEqualTo(OverlongPolicy.ERROR);
     assertThat(config.data().packing()).isFalse();

@@ -403,7 +403,9 @@ class SftTrainerTest {
   @Test
   void offloadingThatExceedsHostMemoryIsRefused() {
     List<MemoryPlan.Line> lines = List.of(new MemoryPlan.Line("weights", "", 1));
-    MemoryPlan plan = new MemoryPlan(lines, 1, new MemoryPlan.Host(3L << 30, 2L << 30));
+    MemoryPlan plan =
+        new MemoryPlan(
+            lines, new MemoryPlan.Budget(1, false), new MemoryPlan.Host(3L << 30, 2L << 30));
 
     assertThat(plan.totalBytes()).isEqualTo(1);
     assertThat(plan.table()).contains("pinned host      3.00 GiB");

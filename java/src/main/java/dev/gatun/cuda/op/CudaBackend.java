@@ -31,6 +31,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.management.ManagementFactory;
 import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /// One NVIDIA GPU: BF16 activations, F32 masters, our own kernels; cuBLASLt multiplies dense
@@ -69,7 +70,8 @@ public final class CudaBackend implements Backend {
     tensor = new CudaTensorOps(launcher);
     Products products = new Products(launcher, tensor, cublas, workspace(cublas));
     quant = new CudaQuantOps(this, launcher, tensor);
-    matmul = new CudaMatmulOps(launcher, products, quant, tensor);
+    FewRowProducts fewRows = own(new FewRowProducts(launcher, products));
+    matmul = new CudaMatmulOps(launcher, products, fewRows, quant, tensor);
     norm = new CudaNormOps(launcher);
     rope = new CudaRopeOps(launcher);
     attention = new CudaAttentionOps(launcher);
@@ -214,8 +216,8 @@ public final class CudaBackend implements Backend {
   }
 
   @Override
-  public OffloadBuffer offload(String name, int slots, long slotBytes) {
-    return new CudaOffloadBuffer(context, stream, name, slots, slotBytes);
+  public OffloadBuffer offload(String name, List<Long> slotBytes) {
+    return new CudaOffloadBuffer(context, stream, name, slotBytes);
   }
 
   @Override

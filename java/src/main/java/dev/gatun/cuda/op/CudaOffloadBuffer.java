@@ -13,27 +13,27 @@ import java.util.List;
 /// directions.
 final class CudaOffloadBuffer implements OffloadBuffer {
   private final Stream compute;
-  private final long slotBytes;
+  private final List<Long> slotBytes;
   private final PinnedBuffer memory;
   private final Stream copies;
   private final Event issued;
   private final List<Event> copied = new ArrayList<>();
 
-  CudaOffloadBuffer(Context context, Stream compute, String name, int slots, long slotBytes) {
+  CudaOffloadBuffer(Context context, Stream compute, String name, List<Long> slotBytes) {
     this.compute = compute;
-    this.slotBytes = slotBytes;
+    this.slotBytes = List.copyOf(slotBytes);
     // First, because only this can fail for want of memory.
-    memory = context.allocatePinned(name, Math.multiplyExact(slots, slotBytes));
+    memory = context.allocatePinned(name, OffloadBuffer.sum(slotBytes));
     copies = context.urgentStream(name);
     issued = context.event();
-    for (int i = 0; i < slots; i++) {
+    for (int i = 0; i < slotBytes.size(); i++) {
       copied.add(context.event());
     }
   }
 
   @Override
   public void store(int slot, Tensor source) {
-    long offset = OffloadBuffer.offset(source, slot, copied.size(), slotBytes);
+    long offset = OffloadBuffer.offset(source, slot, slotBytes);
     waitForCompute();
     copies.download(
         memory, offset, DeviceStorage.buffer(source), source.byteOffset(), source.byteSize());
@@ -42,7 +42,7 @@ final class CudaOffloadBuffer implements OffloadBuffer {
 
   @Override
   public void prefetch(int slot, Tensor destination) {
-    long offset = OffloadBuffer.offset(destination, slot, copied.size(), slotBytes);
+    long offset = OffloadBuffer.offset(destination, slot, slotBytes);
     waitForCompute();
     copies.upload(
         DeviceStorage.buffer(destination),

@@ -12,6 +12,7 @@ import dev.gatun.op.TensorArena;
 import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
+import dev.gatun.train.MemoryPlan;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -33,7 +34,7 @@ class CudaOffloadTest {
   void copiesGoOutAndComeBackInTheOrderOfEvents() {
     try (CudaBackend backend = CudaBackend.create(0);
         TensorArena arena = backend.arena("place", 64);
-        OffloadBuffer buffer = backend.offload("inputs", 2, 64)) {
+        OffloadBuffer buffer = backend.offload("inputs", List.of(64L, 64L))) {
       Tensor x = arena.allocate(DType.F32, Shape.of(16));
       float[] values = values(16);
       backend.upload(x, Tensor.ofFloats(x.shape(), values));
@@ -132,6 +133,22 @@ class CudaOffloadTest {
               .as(policy + " pinned")
               .isEqualTo(run.plan().host().bytes());
           assertThat(run.plan().host().bytes() > 0).isEqualTo(policy == CheckpointPolicy.OFFLOAD);
+          assertThat(backend.context().openChildren()).isEqualTo(open);
+        }
+        MemoryPlan least = training.run(backend, CheckpointPolicy.OFFLOAD, 1).plan();
+        MemoryPlan most = training.run(backend, CheckpointPolicy.NONE, 1).plan();
+        for (long limit : TinyTraining.limits(least, most)) {
+          TinyTraining.Outcome run = training.runWithin(backend, limit, 1);
+          TinyTraining.Outcome idle =
+              new TinyTraining.Outcome(List.of(), new byte[0], run.plan(), open);
+
+          assertThat(run.openBytes("device") - idle.openBytes("device"))
+              .as(run.plan().table())
+              .isEqualTo(TinyTraining.arenaBytes(run.plan()))
+              .isLessThanOrEqualTo(limit);
+          assertThat(run.openBytes("pinned") - idle.openBytes("pinned"))
+              .as(run.plan().table())
+              .isEqualTo(run.plan().host().bytes());
           assertThat(backend.context().openChildren()).isEqualTo(open);
         }
       }

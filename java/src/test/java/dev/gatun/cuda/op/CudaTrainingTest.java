@@ -38,6 +38,14 @@ class CudaTrainingTest {
         assertThat(again.losses()).as(policy + " losses").isEqualTo(first.losses());
         assertThat(again.adapter()).as(policy + " adapter").isEqualTo(first.adapter());
       }
+      MemoryPlan least = training.run(backend, CheckpointPolicy.OFFLOAD, 1).plan();
+      for (long limit : TinyTraining.limits(least, first.plan())) {
+        TinyTraining.Outcome again = training.runWithin(backend, limit, STEPS);
+
+        assertThat(TinyTraining.arenaBytes(again.plan())).isLessThanOrEqualTo(limit);
+        assertThat(again.losses()).as(again.plan().table()).isEqualTo(first.losses());
+        assertThat(again.adapter()).as(again.plan().table()).isEqualTo(first.adapter());
+      }
     }
   }
 
@@ -76,6 +84,19 @@ class CudaTrainingTest {
         assertThat(plan.host().bytes() > 0).isEqualTo(policy == CheckpointPolicy.OFFLOAD);
         assertThat(backend.context().openChildren()).isEqualTo(open);
         assertThat(backend.context().freeMemoryBytes()).isCloseTo(free, within(GRAIN_BYTES));
+      }
+      MemoryPlan least = training.run(backend, CheckpointPolicy.OFFLOAD, 1).plan();
+      MemoryPlan most = training.run(backend, CheckpointPolicy.NONE, 1).plan();
+      for (long limit : TinyTraining.limits(least, most)) {
+        TinyTraining.Outcome run = training.runWithin(backend, limit, 2);
+        String table = run.plan().table();
+
+        assertThat(run.openBytes("device") - device)
+            .as(table)
+            .isEqualTo(TinyTraining.arenaBytes(run.plan()))
+            .isLessThanOrEqualTo(limit);
+        assertThat(run.openBytes("pinned") - pinned).as(table).isEqualTo(run.plan().host().bytes());
+        assertThat(backend.context().openChildren()).isEqualTo(open);
       }
     }
   }

@@ -7,6 +7,8 @@ import dev.gatun.nn.CheckpointPolicy;
 import dev.gatun.op.Backend;
 import dev.gatun.train.MemoryPlan;
 import dev.gatun.train.SftConfig;
+import dev.gatun.train.SftConfig.GradientCheckpointing;
+import dev.gatun.train.SftConfigBuilder;
 import dev.gatun.train.SftTrainer;
 import dev.gatun.train.TrainingEvent.Started;
 import dev.gatun.train.TrainingEvent.StepFinished;
@@ -17,6 +19,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.function.UnaryOperator;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -68,8 +71,28 @@ final class TinyTraining {
 
   /// Trains from the start; the same arguments give the same run.
   Outcome run(Backend backend, CheckpointPolicy policy, int steps) throws IOException {
+    return run(
+        backend,
+        steps,
+        builder ->
+            builder
+                .gradientCheckpointing(policy != CheckpointPolicy.NONE)
+                .activationOffloading(policy == CheckpointPolicy.OFFLOAD));
+  }
+
+  /// Trains with what layers keep chosen by the memory that the run may reserve.
+  Outcome runWithin(Backend backend, long memoryLimit, int steps) throws IOException {
+    return run(
+        backend,
+        steps,
+        builder ->
+            builder.gradientCheckpointing(GradientCheckpointing.AUTO).memoryLimit(memoryLimit));
+  }
+
+  private Outcome run(Backend backend, int steps, UnaryOperator<SftConfigBuilder> checkpointing)
+      throws IOException {
     Path output = directory.resolve("run-" + runs++);
-    SftConfig config =
+    SftConfigBuilder builder =
         SftConfig.builder()
             .modelNameOrPath(directory.resolve("model"))
             .datasetPath(directory.resolve("train.jsonl"))
@@ -83,10 +106,8 @@ final class TinyTraining {
             .maxSteps(steps)
             .perDeviceTrainBatchSize(4)
             .gradientAccumulationSteps(2)
-            .gradientCheckpointing(policy != CheckpointPolicy.NONE)
-            .activationOffloading(policy == CheckpointPolicy.OFFLOAD)
-            .saveStrategy(SftConfig.Interval.NO)
-            .build();
+            .saveStrategy(SftConfig.Interval.NO);
+    SftConfig config = checkpointing.apply(builder).build();
     List<Double> losses = new ArrayList<>();
     List<MemoryPlan> plan = new ArrayList<>();
     List<String> open = new ArrayList<>();
@@ -114,6 +135,15 @@ final class TinyTraining {
     }
     Context context = gpu.context();
     return context.openChildren();
+  }
+
+  /// Limits from what the least takes to what everything takes.
+  static long[] limits(MemoryPlan least, MemoryPlan most) {
+    long[] limits = new long[6];
+    for (int i = 0; i < limits.length; i++) {
+      limits[i] = arenaBytes(least) + (arenaBytes(most) - arenaBytes(least)) * i / 5;
+    }
+    return limits;
   }
 
   /// Bytes of the plan's arenas, without what the device takes by itself.
