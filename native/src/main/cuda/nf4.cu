@@ -1,8 +1,7 @@
-// 4-bit NormalFloat: quantise, dequantise, and the matrix product for few rows. Bit for bit as dev.gatun.quant.Nf4Codec.
+// 4-bit NormalFloat: quantise and dequantise. Bit for bit as dev.gatun.quant.Nf4Codec.
 //
 // A weight [out, in] is flattened; blocks of `block_size` (a power of two, 32 to 4096) share one f32 scale; the even element of a pair
 // is in the high nibble. Scales plain f32, or nested: map[code] * absmax[block / 256] + offset.
-#include "mma.cuh"
 #include "nf4.cuh"
 
 using gatun::bf16;
@@ -151,94 +150,3 @@ extern "C" __global__ void __launch_bounds__(256)
     }
   }
 }
-
-// y[m, n] = sum over k of x[m, k] * W[n, k] for at most 8 * TILES rows of x: bandwidth-bound, so every packed byte is read once.
-//
-// W rows are the M side of m16n8k16 and the rows of x its N side. A byte holds the two elements of one fragment register, so that
-// decoding is one look-up of a bf16 pair; the table has a copy for each lane, hence no bank conflicts. The order of K inside a
-// fragment is free as long as both sides agree: lane t of a quad takes 16 consecutive elements of each block of 64. The scale multiplies the
-// f32 sum of its block. Rows of W a CTA: 128 (8 warps of 16); K range a CTA: `range` (a multiple of 64) at blockIdx.y * range; the sums
-// go to partial[blockIdx.y, m, n] f32 and `split_sum_f32` adds them. Requires in % 64 == 0 and plain scales with blocks of 64.
-// Dynamic shared memory: 32768 + 8 * TILES * (range * 2 + 16) bytes. Grid (ceil(out / 128), ceil(in / range)), 256 threads.
-template <int TILES>
-__device__ void gemv(float* partial, const bf16* x, int64_t x_stride, const uint8_t* packed, const float* scales, int rows, int64_t out,
-                     int64_t in, int range) {
-  extern __shared__ __align__(128) uint8_t shared[];
-  uint32_t* table = reinterpret_cast<uint32_t*>(shared);
-  uint8_t* xs = shared + 32768;
-  int x_bytes = range * 2 + 16;
-  int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
-  for (int i = threadIdx.x; i < 256 * 32; i += 256) {
-    int byte = i / 32;
-    __nv_bfloat162 pair = __floats2bfloat162_rn(gatun::NF4_CODE[byte >> 4], gatun::NF4_CODE[byte & 15]);
-    table[i] = *reinterpret_cast<uint32_t*>(&pair);
-  }
-  int64_t k0 = (int64_t)blockIdx.y * range;
-  int length = (int)min((int64_t)range, in - k0);
-  for (int i = threadIdx.x; i < 8 * TILES * (range / 8); i += 256) {
-    int r = i / (range / 8), c = i % (range / 8) * 8;
-    uint4 v = make_uint4(0, 0, 0, 0);
-    if (r < rows && c < length) v = *reinterpret_cast<const uint4*>(x + r * x_stride + k0 + c);
-    *reinterpret_cast<uint4*>(xs + r * x_bytes + c * 2) = v;
-  }
-  __syncthreads();
-  int g = lane / 4, t = lane % 4;
-  int64_t n0 = blockIdx.x * 128ll + warp * 16 + g;
-  bool in0 = n0 < out, in1 = n0 + 8 < out;
-  const uint8_t* w0 = packed + ((in0 ? n0 : 0) * in + k0) / 2 + t * 8;
-  const uint8_t* w1 = packed + ((in1 ? n0 + 8 : 0) * in + k0) / 2 + t * 8;
-  const float* s0 = scales + ((in0 ? n0 : 0) * in + k0) / 64;
-  const float* s1 = scales + ((in1 ? n0 + 8 : 0) * in + k0) / 64;
-  float sum[TILES][4] = {};
-  int blocks = length / 64;
-#pragma unroll 4
-  for (int b = 0; b < blocks; b++) {
-    uint2 p0 = *reinterpret_cast<const uint2*>(w0 + b * 32);
-    uint2 p1 = *reinterpret_cast<const uint2*>(w1 + b * 32);
-    float scale0 = s0[b], scale1 = s1[b];
-    uint32_t words0[2] = {p0.x, p0.y}, words1[2] = {p1.x, p1.y};
-    uint32_t bx[TILES][8];
-#pragma unroll
-    for (int i = 0; i < TILES; i++) {
-      const uint4* q = reinterpret_cast<const uint4*>(xs + (i * 8 + g) * x_bytes + (b * 64 + t * 16) * 2);
-      uint4 lo = q[0], hi = q[1];
-      bx[i][0] = lo.x, bx[i][1] = lo.y, bx[i][2] = lo.z, bx[i][3] = lo.w;
-      bx[i][4] = hi.x, bx[i][5] = hi.y, bx[i][6] = hi.z, bx[i][7] = hi.w;
-    }
-    float d[TILES][4] = {};
-#pragma unroll
-    for (int s = 0; s < 4; s++) {
-      uint32_t two0 = words0[s / 2] >> (s % 2 * 16), two1 = words1[s / 2] >> (s % 2 * 16);
-      uint32_t a[4] = {table[(two0 & 255) * 32 + lane], table[(two1 & 255) * 32 + lane], table[(two0 >> 8 & 255) * 32 + lane],
-                       table[(two1 >> 8 & 255) * 32 + lane]};
-#pragma unroll
-      for (int i = 0; i < TILES; i++) gatun::mma(d[i], a, bx[i][2 * s], bx[i][2 * s + 1]);
-    }
-#pragma unroll
-    for (int i = 0; i < TILES; i++) {
-      sum[i][0] = fmaf(d[i][0], scale0, sum[i][0]);
-      sum[i][1] = fmaf(d[i][1], scale0, sum[i][1]);
-      sum[i][2] = fmaf(d[i][2], scale1, sum[i][2]);
-      sum[i][3] = fmaf(d[i][3], scale1, sum[i][3]);
-    }
-  }
-  float* target = partial + (int64_t)blockIdx.y * rows * out;
-#pragma unroll
-  for (int i = 0; i < TILES; i++)
-#pragma unroll
-    for (int e = 0; e < 4; e++) {
-      int m = i * 8 + t * 2 + (e & 1);
-      int64_t n = n0 + (e / 2) * 8;
-      if (m < rows && n < out) target[m * out + n] = sum[i][e];
-    }
-}
-
-#define GEMV(NAME, TILES)                                                                                                      \
-  extern "C" __global__ void __launch_bounds__(256)                                                                            \
-      NAME(float* partial, const bf16* x, int64_t x_stride, const uint8_t* packed, const float* scales, int rows, int64_t out, \
-           int64_t in, int range) {                                                                                            \
-    gemv<TILES>(partial, x, x_stride, packed, scales, rows, out, in, range);                                                   \
-  }
-GEMV(nf4_gemv_8_bf16, 1)
-GEMV(nf4_gemv_16_bf16, 2)
-GEMV(nf4_gemv_32_bf16, 4)

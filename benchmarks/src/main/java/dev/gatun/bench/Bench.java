@@ -106,7 +106,13 @@ public final class Bench implements Callable<Integer> {
       Shapes chosen = shapes != null ? shapes : measured.isGpu() ? Shapes.LLAMA_8B : Shapes.TINY;
       KernelBench.Plan plan = new KernelBench.Plan(chosen.shape, pattern(), samples);
       PrintWriter out = spec.commandLine().getOut();
-      write(json, measured.timed(stopwatch -> new KernelBench(backend, stopwatch, plan).run(out)));
+      write(
+          json,
+          measured.timed(stopwatch -> {
+            try (KernelBench bench = new KernelBench(backend, stopwatch, plan)) {
+              return bench.run(out);
+            }
+          }));
       return 0;
     }
   }

@@ -1,5 +1,6 @@
 package dev.gatun.bench;
 
+import dev.gatun.cuda.op.CudaBackend;
 import dev.gatun.op.Backend;
 import dev.gatun.op.Projection;
 import dev.gatun.op.TensorArena;
@@ -13,11 +14,13 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.OptionalDouble;
+import java.util.function.Function;
 import java.util.regex.Pattern;
 
 /// Times ops at real shapes, and holds each against what the same device does at best in the same
 /// run: a copy of memory, and a dense matrix product.
-final class KernelBench {
+final class KernelBench implements AutoCloseable {
   private static final long COPY_BYTES = 1L << 30;
 
   private final Backend backend;
@@ -38,13 +41,22 @@ final class KernelBench {
   record Ceilings(double bytesPerSecond, double flopsPerSecond) {}
 
   /// A case and the seconds it takes.
-  record Result(KernelCase measured, double seconds) {
+  ///
+  /// @param bareSeconds what its bare products take, where it has them
+  record Result(KernelCase measured, double seconds, OptionalDouble bareSeconds) {
     double bytesPerSecond() {
       return measured.bytes() / seconds;
     }
 
     double flopsPerSecond() {
       return measured.flops() / seconds;
+    }
+
+    /// Its time over that of the bare products.
+    OptionalDouble ratio() {
+      return bareSeconds.isEmpty()
+          ? bareSeconds
+          : OptionalDouble.of(seconds / bareSeconds.getAsDouble());
     }
 
     /// The share of the nearer of the two ceilings: 1 is as fast as the device can be.
@@ -65,6 +77,7 @@ final class KernelBench {
   /// All cases of a plan, in order.
   static List<KernelCase> cases(Plan plan, DType activationType) {
     List<KernelCase> all = new ArrayList<>(LinearCases.of(plan.model(), activationType));
+    all.addAll(RatioCases.of(plan.model(), activationType));
     all.addAll(LoraCases.of(plan.model(), activationType));
     all.addAll(LayerCases.of(plan.model(), activationType));
     all.removeIf(c -> !plan.filter().matcher(c.name()).find());
@@ -79,6 +92,11 @@ final class KernelBench {
     long elements =
         Math.min(COPY_BYTES, 64L * plan.model().tokens() * plan.model().hidden())
             / DType.BF16.bytes();
+    if (backend instanceof CudaBackend gpu) {
+      try (DeviceCopy copy = new DeviceCopy(gpu, elements * DType.BF16.bytes(), values)) {
+        return 2.0 * elements * DType.BF16.bytes() / stopwatch.median(copy::run, plan.samples());
+      }
+    }
     try (Workplace place = new Workplace(backend, values)) {
       Tensor from = place.random(DType.BF16, elements);
       Tensor to = place.random(DType.BF16, elements);
@@ -107,10 +125,24 @@ final class KernelBench {
   }
 
   Result measure(KernelCase measured) {
+    double seconds = seconds(measured.prepare());
+    return new Result(
+        measured,
+        seconds,
+        measured.bare() == null
+            ? OptionalDouble.empty()
+            : OptionalDouble.of(seconds(measured.bare())));
+  }
+
+  private double seconds(Function<Workplace, Runnable> prepare) {
     try (Workplace place = new Workplace(backend, values)) {
-      Runnable work = measured.prepare().apply(place);
-      return new Result(measured, stopwatch.median(work, plan.samples()));
+      return stopwatch.median(prepare.apply(place), plan.samples());
     }
+  }
+
+  @Override
+  public void close() {
+    values.close();
   }
 
   /// Measures everything, a line each, and returns what a JSON file should say.
@@ -123,7 +155,8 @@ final class KernelBench {
         ceilings.bytesPerSecond() / 1e9,
         ceilings.flopsPerSecond() / 1e12);
     out.printf(
-        "%-30s %-28s %12s %10s %10s %8s%n", "op", "shape", "us", "GB/s", "TFLOP/s", "ceiling");
+        "%-30s %-28s %12s %10s %10s %8s %8s%n",
+        "op", "shape", "us", "GB/s", "TFLOP/s", "ceiling", "/bare");
     List<Object> rows = new ArrayList<>();
     for (KernelCase next : cases(plan, backend.activationType())) {
       Result result = measure(next);
@@ -143,7 +176,7 @@ final class KernelBench {
     KernelCase measured = result.measured();
     out.printf(
         Locale.ROOT,
-        "%-30s %-28s %12.1f %10.1f %10s %7.1f%%%n",
+        "%-30s %-28s %12.1f %10.1f %10s %7.1f%% %8s%n",
         measured.op(),
         measured.shape(),
         result.seconds() * 1e6,
@@ -151,7 +184,10 @@ final class KernelBench {
         measured.flops() == 0
             ? "-"
             : String.format(Locale.ROOT, "%.3f", result.flopsPerSecond() / 1e12),
-        100 * result.share(ceilings));
+        100 * result.share(ceilings),
+        result.bareSeconds().isEmpty()
+            ? "-"
+            : String.format(Locale.ROOT, "%.3f", result.ratio().getAsDouble()));
     out.flush();
   }
 
@@ -163,6 +199,10 @@ final class KernelBench {
     row.put("seconds", result.seconds());
     row.put("flops", measured.flops());
     row.put("bytes", measured.bytes());
+    if (result.bareSeconds().isPresent()) {
+      row.put("bare_seconds", result.bareSeconds().getAsDouble());
+      row.put("ratio_to_bare", result.ratio().getAsDouble());
+    }
     row.put("bandwidth_share", result.bytesPerSecond() / ceilings.bytesPerSecond());
     row.put("compute_share", result.flopsPerSecond() / ceilings.flopsPerSecond());
     return row;

@@ -1,9 +1,7 @@
 package dev.gatun.bench;
 
-import dev.gatun.nn.Options;
 import dev.gatun.op.AttentionOps;
 import dev.gatun.op.Backend;
-import dev.gatun.op.LossOps;
 import dev.gatun.op.MlpOps;
 import dev.gatun.op.Nf4Layout;
 import dev.gatun.op.TensorArena;
@@ -34,7 +32,6 @@ final class LayerCases {
 
   static List<KernelCase> of(ModelShape model, DType activationType) {
     LayerCases all = new LayerCases(model, activationType);
-    all.loss();
     for (List<Integer> lengths : model.packings()) {
       all.attention(lengths);
     }
@@ -43,6 +40,7 @@ final class LayerCases {
     all.rope();
     all.embedding();
     all.quantisation();
+    all.cases.addAll(LossCases.of(model, activationType));
     all.cases.addAll(OptimizerCases.of(model, activationType));
     return all.cases;
   }
@@ -50,49 +48,6 @@ final class LayerCases {
   private void add(
       String op, String shape, double flops, double bytes, Function<Workplace, Runnable> prepare) {
     cases.add(new KernelCase(op, shape, flops, bytes, prepare));
-  }
-
-  private void loss() {
-    long tokens = model.tokens();
-    String shape = "%dx%dx%d".formatted(tokens, model.hidden(), model.vocabulary());
-    double product = 2.0 * tokens * model.hidden() * model.vocabulary();
-    double head = (double) model.vocabulary() * model.hidden() * DType.BF16.bytes();
-    double rows = (double) tokens * model.hidden() * elementBytes;
-    add("linear_cross_entropy", shape, product, head + rows, place -> loss(place, false));
-    add(
-        "linear_cross_entropy_gradient",
-        shape,
-        2 * product,
-        head + 2 * rows,
-        place -> loss(place, true));
-  }
-
-  private Runnable loss(Workplace place, boolean withGradient) {
-    int tokens = model.tokens();
-    Backend backend = place.backend();
-    int[] rows = new int[tokens];
-    int[] labels = new int[tokens];
-    SplittableRandom random = new SplittableRandom(3);
-    for (int i = 0; i < tokens; i++) {
-      rows[i] = i;
-      labels[i] = random.nextInt(model.vocabulary());
-    }
-    LossOps.Targets targets = new LossOps.Targets(place.ints(rows), place.ints(labels));
-    LossOps.Config config = LossOps.Config.plain(Options.lossChunkRows(model.vocabulary()));
-    LossOps.Outputs outputs =
-        new LossOps.Outputs(place.zeros(DType.F32, tokens), place.zeros(DType.I32, tokens), null);
-    Tensor upstream = place.random(DType.F32, 1);
-    LossOps.Gradients gradients =
-        withGradient
-            ? new LossOps.Gradients(place.activation(tokens, model.hidden()), null, null, upstream)
-            : null;
-    Tensor hidden = place.activation(tokens, model.hidden());
-    Weight head = place.dense(model.vocabulary(), model.hidden());
-    TensorArena scratch = place.arena(backend.loss().scratchBytes(tokens, head, config));
-    return () ->
-        backend
-            .loss()
-            .linearCrossEntropy(outputs, gradients, hidden, head, null, targets, config, scratch);
   }
 
   private void attention(List<Integer> lengths) {
@@ -272,14 +227,16 @@ final class LayerCases {
     int in = model.hidden();
     double elements = (double) out * in;
     double packed = elements * (0.5 + 1.0 / 64);
+    double plain = elements * (0.5 + 4.0 / 64);
     String shape = out + "x" + in;
     add(
         "nf4_quantize",
         shape,
         0,
-        elements * DType.BF16.bytes() + packed,
+        elements * DType.BF16.bytes() + plain,
         place -> {
-          Nf4Layout layout = new Nf4Layout(out, in, Nf4Codec.BLOCK, true, DType.BF16);
+          // Plain scales: the mean of nested ones is taken on the host.
+          Nf4Layout layout = new Nf4Layout(out, in, Nf4Codec.BLOCK, false, DType.BF16);
           Weight.Nf4 target = layout.allocate(place.arena(layout.arenaBytes()));
           Tensor source = place.random(DType.BF16, out, in);
           TensorArena scratch = place.arena(TensorArena.sizeOf(DType.F32, target.absmax().count()));

@@ -3,12 +3,12 @@ package dev.gatun.bench;
 import dev.gatun.op.Accumulate;
 import dev.gatun.op.Projection;
 import dev.gatun.op.TensorArena;
-import dev.gatun.quant.Weight;
 import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.Consumer;
 import java.util.function.ToLongFunction;
 import org.jspecify.annotations.Nullable;
 
@@ -61,13 +61,13 @@ final class LinearCases {
             "nf4_linear_backward", shape, flops, bytes, place -> backward(place, matrix, rows)));
   }
 
-  private static double weightBytes(ModelShape.Matrix matrix) {
+  static double weightBytes(ModelShape.Matrix matrix) {
     // A nibble, a byte a block of 64, four bytes 256 of those.
     return (double) matrix.out() * matrix.in() * (0.5 + 1.0 / 64 + 4.0 / (64 * 256));
   }
 
   private static Runnable forward(Workplace place, ModelShape.Matrix matrix, int rows) {
-    List<List<Projection>> copies = copies(place, matrix, rows);
+    List<List<Projection>> copies = copies(place, matrix, rows, null);
     Tensor x = place.activation(rows, matrix.in());
     Tensor y = place.activation(rows, matrix.out());
     TensorArena scratch = scratch(place, rows, copies.getFirst());
@@ -78,7 +78,7 @@ final class LinearCases {
   }
 
   private static Runnable backward(Workplace place, ModelShape.Matrix matrix, int rows) {
-    List<List<Projection>> copies = copies(place, matrix, rows);
+    List<List<Projection>> copies = copies(place, matrix, rows, null);
     Tensor dx = place.activation(rows, matrix.in());
     Tensor dy = place.activation(rows, matrix.out());
     TensorArena scratch = scratch(place, rows, copies.getFirst());
@@ -100,28 +100,27 @@ final class LinearCases {
                     scratch));
   }
 
-  private static List<List<Projection>> copies(
-      Workplace place, ModelShape.Matrix matrix, int rows) {
-    Weight.Nf4 first = place.nf4(matrix.out(), matrix.in());
-    int count = rows >= MANY_ROWS ? 1 : Math.clamp(CACHE_BYTES / first.byteSize(), 1, MOST_COPIES);
+  /// One layer as often as it takes for its weight to be in no cache when it is used again.
+  static List<List<Projection>> copies(
+      Workplace place, ModelShape.Matrix matrix, int rows, Projection.@Nullable Lora lora) {
     List<List<Projection>> copies = new ArrayList<>();
-    copies.add(List.of(new Projection(first, null, null)));
+    int count = copyCount((long) weightBytes(matrix), rows);
     while (copies.size() < count) {
-      copies.add(List.of(new Projection(place.nf4(matrix.out(), matrix.in()), null, null)));
+      copies.add(List.of(new Projection(place.nf4(matrix.out(), matrix.in()), null, lora)));
     }
     return copies;
   }
 
-  private interface Use {
-    void run(List<Projection> weight);
+  static int copyCount(long weightBytes, int rows) {
+    return rows >= MANY_ROWS ? 1 : Math.clamp(CACHE_BYTES / weightBytes, 1, MOST_COPIES);
   }
 
-  private static Runnable rotating(List<List<Projection>> copies, Use use) {
+  static <T> Runnable rotating(List<T> copies, Consumer<T> use) {
     int[] next = new int[1];
-    return () -> use.run(copies.get(next[0]++ % copies.size()));
+    return () -> use.accept(copies.get(next[0]++ % copies.size()));
   }
 
-  private static TensorArena scratch(Workplace place, int rows, List<Projection> projections) {
+  static TensorArena scratch(Workplace place, int rows, List<Projection> projections) {
     return place.arena(place.backend().matmul().scratchBytes(rows, projections));
   }
 

@@ -39,6 +39,11 @@ record ModelShape(
     return new ModelShape(64, 160, 4, 2, 16, 512, 4, List.of(1, 8), 32, 4096);
   }
 
+  /// Numbers of rows that an adapted linear layer is held against its bare product with.
+  List<Integer> ratioRows() {
+    return rows.size() > 2 ? List.of(1, 4, 16, 64, 128, 512, 1024, 2048, 4096, 8192, 16384) : rows;
+  }
+
   /// One linear layer.
   record Matrix(String name, int out, int in) {}
 

@@ -24,9 +24,9 @@ final class RandomModel {
   private final RandomPool values;
   private final ParameterLayout layout;
 
-  private RandomModel(Backend backend, ModelConfig config) {
+  private RandomModel(Backend backend, ModelConfig config, RandomPool values) {
     this.backend = backend;
-    this.values = new RandomPool(backend, DEVIATION);
+    this.values = values;
     this.layout = ParameterLayout.of(config);
   }
 
@@ -52,7 +52,9 @@ final class RandomModel {
 
   /// Makes the weights in `arena`.
   static ModelWeights create(Backend backend, ModelConfig config, TensorArena arena) {
-    return new RandomModel(backend, config).create(arena);
+    try (RandomPool values = new RandomPool(backend, DEVIATION)) {
+      return new RandomModel(backend, config, values).create(arena);
+    }
   }
 
   private ModelWeights create(TensorArena arena) {

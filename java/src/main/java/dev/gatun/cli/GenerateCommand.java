@@ -1,25 +1,22 @@
 package dev.gatun.cli;
 
 import dev.gatun.InputException;
-import dev.gatun.data.Dataset;
 import dev.gatun.generate.Generator;
 import dev.gatun.generate.LanguageModel;
 import dev.gatun.generate.Sampler;
 import dev.gatun.io.AdapterFiles;
 import dev.gatun.io.JsonObject;
 import dev.gatun.io.WeightFormat;
-import dev.gatun.nn.LoraModule;
+import dev.gatun.nn.Training;
 import dev.gatun.op.Backend;
 import dev.gatun.quant.Nf4Codec;
+import dev.gatun.text.chat.ChatTemplateFiles;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.SortedMap;
-import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -50,8 +47,24 @@ final class GenerateCommand implements Callable<Integer> {
   @Option(
       names = "--prompts",
       paramLabel = "FILE",
-      description = "A data file with a column prompt (or text); results are JSON lines.")
+      description = "A data file with a column messages, prompt or text; results are JSON lines.")
   private @Nullable Path promptFile;
+
+  @Option(
+      names = "--chat",
+      description =
+          "Prompts are messages of a user: the chat template makes the text. A column messages is"
+              + " always rendered.")
+  private boolean chat;
+
+  @Option(names = "--system", paramLabel = "TEXT", description = "The system message of --chat.")
+  private @Nullable String system;
+
+  @Option(
+      names = "--chat-template",
+      paramLabel = "FILE",
+      description = "A chat template instead of the checkpoint's own.")
+  private @Nullable Path chatTemplate;
 
   @Option(
       names = "--max-new-tokens",
@@ -108,15 +121,26 @@ final class GenerateCommand implements Callable<Integer> {
       throw new ParameterException(spec.commandLine(), "Give either --prompt or --prompts");
     }
     Generator.Settings settings = new Generator.Settings(maxNewTokens, batchSize, sampler());
-    List<String> texts = promptFile == null ? prompts : read(promptFile);
+    Prompts given = promptFile == null ? Prompts.ofTexts(prompts) : Prompts.read(promptFile);
+    if (chat && !given.isChat()) {
+      given = Prompts.ofUserMessages(given.texts(), system);
+    } else if (system != null) {
+      throw new ParameterException(spec.commandLine(), "--system needs --chat and plain prompts");
+    }
     WeightFormat format =
         loadIn4bit ? new WeightFormat.Nf4(Nf4Codec.BLOCK, false) : new WeightFormat.Operand();
     resolveBase();
     try (Backend backend = Device.open(device);
         LanguageModel loaded = LanguageModel.open(backend, model, format)) {
-      SortedMap<String, LoraModule> updates =
-          adapter == null ? new TreeMap<>() : loaded.readAdapter(adapter);
-      print(texts, new Generator(loaded, updates).continueTexts(texts, settings));
+      Training.Frozen updates = adapter == null ? Training.frozen() : loaded.readAdapter(adapter);
+      Generator generator = new Generator(loaded, updates);
+      if (given.isChat()) {
+        List<String> texts =
+            given.rendered(ChatTemplateFiles.open(loaded.tokenizer(), chatTemplate));
+        print(texts, generator.continueRendered(texts, settings));
+      } else {
+        print(given.texts(), generator.continueTexts(given.texts(), settings));
+      }
     }
     return 0;
   }
@@ -141,22 +165,6 @@ final class GenerateCommand implements Callable<Integer> {
     }
     adapter = model;
     model = Path.of(base);
-  }
-
-  private static List<String> read(Path file) {
-    List<String> texts = new ArrayList<>();
-    Dataset.open(file)
-        .forEach(row -> {
-          Object value = row.has("prompt") ? row.value("prompt") : row.value("text");
-          if (!(value instanceof String text)) {
-            throw new InputException(row.where() + " has no text in a column prompt or text.");
-          }
-          texts.add(text);
-        });
-    if (texts.isEmpty()) {
-      throw new InputException(file + " has no rows.");
-    }
-    return texts;
   }
 
   private void print(List<String> texts, List<String> completions) {

@@ -5,7 +5,7 @@ import dev.gatun.data.Dataset;
 import dev.gatun.generate.Generator;
 import dev.gatun.generate.LanguageModel;
 import dev.gatun.generate.Sampler;
-import dev.gatun.nn.LoraModule;
+import dev.gatun.nn.Training;
 import dev.gatun.op.Backend;
 import dev.gatun.train.SftConfig;
 import dev.gatun.train.SftConfigReader;
@@ -16,8 +16,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.SortedMap;
-import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -111,8 +109,7 @@ final class QuickstartCommand implements Callable<Integer> {
     try (LanguageModel model =
         LanguageModel.open(
             backend, config.model().modelNameOrPath(), TrainingRecipe.format(config))) {
-      SortedMap<String, LoraModule> updates =
-          adapter == null ? new TreeMap<>() : model.readAdapter(adapter);
+      Training.Frozen updates = adapter == null ? Training.frozen() : model.readAdapter(adapter);
       List<int[]> prompts =
           model.tokenizer().encodeAll(questions.stream().map(Question::prompt).toList(), true);
       int longest =

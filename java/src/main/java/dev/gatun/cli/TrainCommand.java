@@ -34,6 +34,13 @@ final class TrainCommand implements Callable<Integer> {
   @Option(names = "--device", paramLabel = "DEVICE", description = "Short for --set device=DEVICE.")
   private @Nullable String device;
 
+  @Option(
+      names = "--resume",
+      description =
+          "Goes on from the newest good checkpoint of output_dir; short for"
+              + " --set resume_from_checkpoint=last.")
+  private boolean resume;
+
   @ParentCommand private Gatun parent;
 
   @Spec private CommandSpec spec;
@@ -44,6 +51,9 @@ final class TrainCommand implements Callable<Integer> {
     List<String> settings = new ArrayList<>(overrides);
     if (device != null) {
       settings.add("device=" + device);
+    }
+    if (resume) {
+      settings.add("resume_from_checkpoint=last");
     }
     SftConfigReader.Loaded loaded = SftConfigReader.read(file, settings);
     loaded.notices().forEach(notice -> out.println("notice: " + notice));

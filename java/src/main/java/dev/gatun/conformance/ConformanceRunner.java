@@ -41,6 +41,7 @@ public final class ConformanceRunner {
     return List.of(
         new MalformedPart(),
         new TokenizersPart(),
+        new ChatTemplatesPart(),
         new DataPart(),
         new SftTokenisePart(),
         new SftPackingPart(),
@@ -51,8 +52,6 @@ public final class ConformanceRunner {
         new ModelsPart(),
         new LoraPart(),
         new CurvesPart(),
-        new UnsupportedPart(
-            "chat_templates", "chat templates", Set.of("conversations.json", "templates")),
         new UnsupportedPart("gguf", "GGUF files", Set.of()));
   }
 

@@ -1,13 +1,11 @@
 package dev.gatun.conformance;
 
+import dev.gatun.adapter.AdapterStart;
 import dev.gatun.data.OverlongPolicy;
 import dev.gatun.data.PackingStrategy;
 import dev.gatun.io.AdapterFiles;
 import dev.gatun.io.PeftAdapter;
-import dev.gatun.model.LoraConfig;
 import dev.gatun.model.ModelConfig;
-import dev.gatun.nn.LoraModule;
-import dev.gatun.nn.LoraTargets;
 import dev.gatun.nn.Training;
 import dev.gatun.train.SftConfig;
 import dev.gatun.train.SftConfig.OptimizerName;
@@ -20,7 +18,6 @@ import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
-import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
@@ -46,16 +43,9 @@ record CurveCase(Path folder, Path model, JsonNode curve, @Nullable PeftAdapter 
   /// What the recorded options ask for that this engine lacks.
   static Optional<String> missing(Path folder) {
     JsonNode curve = KitFiles.json(folder.resolve("curve.json"));
-    JsonNode options = curve.path("effective");
-    String optimizer = options.path("optim").asString("");
+    String optimizer = curve.path("effective").path("optim").asString("");
     if (Arrays.stream(OptimizerName.values()).noneMatch(name -> key(name).equals(optimizer))) {
       return Optional.of("optim " + optimizer);
-    }
-    if (options.path("assistant_only_loss").asBoolean(false)) {
-      return Optional.of("assistant_only_loss");
-    }
-    if (curve.path("embedding_lr").isNumber()) {
-      return Optional.of("embedding learning rate");
     }
     return Optional.empty();
   }
@@ -79,6 +69,7 @@ record CurveCase(Path folder, Path model, JsonNode curve, @Nullable PeftAdapter 
             .packing(options.path("packing").asBoolean())
             .packingStrategy(PackingStrategy.parse(options.path("packing_strategy").asString()))
             .paddingFree(options.path("padding_free").asBoolean())
+            .assistantOnlyLoss(options.path("assistant_only_loss").asBoolean(false))
             .completionOnlyLoss(options.path("completion_only_loss").asBoolean())
             .perDeviceTrainBatchSize(options.path("per_device_train_batch_size").asInt())
             .perDeviceEvalBatchSize(options.path("per_device_eval_batch_size").asInt())
@@ -93,6 +84,12 @@ record CurveCase(Path folder, Path model, JsonNode curve, @Nullable PeftAdapter 
     optimization(builder, options);
     int maxSteps = options.path("max_steps").asInt(-1);
     builder.maxSteps(maxSteps > 0 ? maxSteps : null).usePeft(adapter != null);
+    if (curve.path("embedding_lr").isNumber()) {
+      builder.embeddingLearningRate(curve.path("embedding_lr").asDouble());
+    }
+    if (adapter != null) {
+      builder.modulesToSave(adapter.config().modulesToSave());
+    }
     return builder.build();
   }
 
@@ -125,18 +122,7 @@ record CurveCase(Path folder, Path model, JsonNode curve, @Nullable PeftAdapter 
     if (adapter == null) {
       return new Training.Full();
     }
-    Map<String, LoraConfig.Adapted> targets = LoraTargets.resolve(adapter.config(), modelConfig);
-    TreeMap<String, LoraModule> modules = new TreeMap<>();
-    adapter
-        .modules()
-        .forEach((path, update) -> {
-          LoraConfig.Adapted adapted = targets.get(path);
-          if (adapted == null) {
-            throw new IllegalStateException(path + " is no target of its own configuration");
-          }
-          modules.put(path, new LoraModule(adapted, update.a(), update.b()));
-        });
-    return new Training.Lora(modules);
+    return AdapterStart.training(adapter, modelConfig, folder.resolve("adapter_init").toString());
   }
 
   private static String key(OptimizerName name) {

@@ -2,7 +2,6 @@ package dev.gatun.conformance;
 
 import dev.gatun.InputException;
 import dev.gatun.data.Dataset;
-import dev.gatun.data.ExampleKind;
 import dev.gatun.data.ExampleReader;
 import dev.gatun.data.Row;
 import dev.gatun.data.RowReader;
@@ -98,10 +97,6 @@ public final class DataPart implements Part {
       Row first = reader.next();
       if (first == null) {
         throw new InputException(file + " has no rows.");
-      }
-      if (ExampleKind.of(first, SftDataOptions.defaults()) == ExampleKind.CONVERSATION) {
-        checks.notSupported("conversations");
-        return;
       }
       ExampleReader examples = new ExampleReader(first, SftDataOptions.defaults());
       for (Row row = first; row != null; row = reader.next()) {

@@ -4,8 +4,12 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -55,5 +59,30 @@ final class KitFiles {
 
   static int[] ints(JsonNode array) {
     return array.valueStream().mapToInt(JsonNode::intValue).toArray();
+  }
+
+  /// A JSON object as Java values; empty if the node is absent.
+  static Map<String, @Nullable Object> map(JsonNode object) {
+    Map<String, @Nullable Object> map = new LinkedHashMap<>();
+    object.properties().forEach(entry -> map.put(entry.getKey(), value(entry.getValue())));
+    return map;
+  }
+
+  /// A JSON array as Java values.
+  static List<@Nullable Object> list(JsonNode array) {
+    List<@Nullable Object> list = new ArrayList<>();
+    array.forEach(item -> list.add(value(item)));
+    return list;
+  }
+
+  private static @Nullable Object value(JsonNode node) {
+    return switch (node.getNodeType()) {
+      case OBJECT -> map(node);
+      case ARRAY -> list(node);
+      case STRING -> node.stringValue();
+      case BOOLEAN -> node.booleanValue();
+      case NUMBER -> node.isIntegralNumber() ? (Object) node.longValue() : node.doubleValue();
+      case NULL, MISSING, BINARY, POJO -> null;
+    };
   }
 }

@@ -1,15 +1,14 @@
 package dev.gatun.conformance;
 
+import dev.gatun.adapter.AdapterStart;
 import dev.gatun.io.Checkpoint;
 import dev.gatun.io.PeftAdapter;
 import dev.gatun.io.SafeTensors;
 import dev.gatun.io.WeightFormat;
-import dev.gatun.model.LoraConfig;
 import dev.gatun.model.ModelWeights;
 import dev.gatun.nn.BatchInput;
 import dev.gatun.nn.Limits;
 import dev.gatun.nn.LoraModule;
-import dev.gatun.nn.LoraTargets;
 import dev.gatun.nn.Training;
 import dev.gatun.op.TensorArena;
 import dev.gatun.quant.Weight;
@@ -37,30 +36,14 @@ record LoraCase(
     Engine engine) {
 
   void run() {
-    SortedMap<String, LoraModule> modules = modules();
+    Training.Lora training =
+        AdapterStart.training(adapter, checkpoint.config(), golden.path().toString());
     BatchInput input = input();
-    trained("fp32", new WeightFormat.AsStored(), modules, input);
-    trained("nf4", WeightFormat.Nf4.DOUBLE, modules, input);
+    trained("fp32", new WeightFormat.AsStored(), training, input);
+    trained("nf4", WeightFormat.Nf4.DOUBLE, training, input);
     if (golden.contains("fp32.merged_logits")) {
-      merged(modules, input);
+      merged(training, input);
     }
-  }
-
-  /// The adapter's values under the settings that its configuration resolves to.
-  private SortedMap<String, LoraModule> modules() {
-    SortedMap<String, LoraConfig.Adapted> targets =
-        LoraTargets.resolve(adapter.config(), checkpoint.config());
-    checks.equal("adapted modules", targets.keySet(), new TreeSet<>(adapter.modules().keySet()));
-    SortedMap<String, LoraModule> modules = new TreeMap<>();
-    adapter
-        .modules()
-        .forEach((path, update) -> {
-          LoraConfig.Adapted adapted = targets.get(path);
-          if (adapted != null) {
-            modules.put(path, new LoraModule(adapted, update.a(), update.b()));
-          }
-        });
-    return modules;
   }
 
   private BatchInput input() {
@@ -76,10 +59,8 @@ record LoraCase(
     return Limits.training(input.tokens(), lengths.length, lengths[0]);
   }
 
-  private void trained(
-      String tag, WeightFormat format, SortedMap<String, LoraModule> modules, BatchInput input) {
+  private void trained(String tag, WeightFormat format, Training.Lora training, BatchInput input) {
     JsonNode figures = json.path(tag);
-    Training training = new Training.Lora(modules);
     try (ModelRun run = ModelRun.load(engine, checkpoint, format, training, limits(input))) {
       compareLogits(tag + " logits", run, input, tag + ".logits", tolerance.logits());
       ModelRun.Gradients gradients = run.gradients(input);
@@ -108,7 +89,8 @@ record LoraCase(
   }
 
   /// The adapter added to the float32 weights.
-  private void merged(SortedMap<String, LoraModule> modules, BatchInput input) {
+  private void merged(Training.Lora training, BatchInput input) {
+    SortedMap<String, LoraModule> modules = training.modules();
     long bytes =
         modules.keySet().stream()
             .mapToLong(path -> TensorArena.sizeOf(DType.F32, stored(path).count()))
@@ -133,7 +115,7 @@ record LoraCase(
               engine,
               checkpoint,
               new WeightFormat.AsStored(),
-              Training.frozen(),
+              new Training.Frozen(new TreeMap<>(), training.saved()),
               limits(input),
               weights -> replaced(weights, merged))) {
         compareLogits("merged logits", run, input, "fp32.merged_logits", tolerance.merged());

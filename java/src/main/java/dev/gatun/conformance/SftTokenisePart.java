@@ -2,9 +2,9 @@ package dev.gatun.conformance;
 
 import dev.gatun.InputException;
 import dev.gatun.data.BatchTensors;
+import dev.gatun.data.ChatOptions;
 import dev.gatun.data.DataCollator;
 import dev.gatun.data.Dataset;
-import dev.gatun.data.ExampleKind;
 import dev.gatun.data.OverlongPolicy;
 import dev.gatun.data.PackedBatch;
 import dev.gatun.data.PackingStrategy;
@@ -13,6 +13,7 @@ import dev.gatun.data.SampleOrder;
 import dev.gatun.data.SftDataOptions;
 import dev.gatun.data.SftPreparation;
 import dev.gatun.text.Tokenizer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -42,20 +43,18 @@ public final class SftTokenisePart implements Part {
   private static void run(Path kit, Path folder, Checks checks) {
     JsonNode expected = KitFiles.json(folder.resolve("expected.json"));
     Dataset dataset = Dataset.open(folder.resolve("dataset.jsonl"));
-    ExampleKind kind =
-        ExampleKind.of(
-            dataset.head(1).getFirst(),
-            SftDataOptions.defaults()
-                .withDatasetTextField(
-                    expected.path("config").path("dataset_text_field").asString("text")));
-    if (kind == ExampleKind.CONVERSATION) {
-      checks.notSupported("conversations");
-      return;
-    }
+    Path template = folder.resolve("chat_template.jinja");
+    ChatOptions chat =
+        ChatOptions.unmapped().withTemplatePath(Files.isRegularFile(template) ? template : null);
     try (Tokenizer tokenizer =
             Tokenizer.open(kit.resolve(expected.path("tokenizer").stringValue()));
         PreparedDataset rows =
-            SftPreparation.prepare(dataset, tokenizer, options(expected.path("config")))) {
+            SftPreparation.prepare(
+                dataset, tokenizer, options(expected.path("config")).withChat(chat))) {
+      if (DerivedSpans.applyTo(expected)) {
+        DerivedSpans.check(rows, dataset, tokenizer, checks);
+        return;
+      }
       checks.that("error", !expected.has("error"), "accepted");
       compare(rows, KitFiles.jsonLines(folder.resolve("rows.jsonl")), checks);
       firstBatch(rows, expected, checks);
@@ -78,7 +77,8 @@ public final class SftTokenisePart implements Part {
         config.path("shuffle_dataset").asBoolean(false),
         config.path("seed").asLong(42),
         config.path("padding_free").asBoolean(false),
-        OverlongPolicy.TRUNCATE);
+        OverlongPolicy.TRUNCATE,
+        ChatOptions.unmapped());
   }
 
   private static void compare(PreparedDataset rows, List<JsonNode> golden, Checks checks) {

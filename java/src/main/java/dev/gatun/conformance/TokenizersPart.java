@@ -28,6 +28,7 @@ public final class TokenizersPart implements Part {
       Differences ids = new Differences();
       Differences special = new Differences();
       Differences offsets = new Differences();
+      Differences tokens = new Differences();
       Differences decoded = new Differences();
       Differences decodedSkipping = new Differences();
       for (JsonNode line : KitFiles.jsonLines(directory.resolve("cases.jsonl"))) {
@@ -40,6 +41,14 @@ public final class TokenizersPart implements Part {
             label,
             tokenizer.encode(text, true),
             withSpecial.isNull() ? expected : KitFiles.ints(withSpecial));
+        if (line.path("tokens").isArray()) {
+          int[] spelled =
+              line.path("tokens")
+                  .valueStream()
+                  .mapToInt(token -> tokenizer.tokenId(token.stringValue()).orElse(-1))
+                  .toArray();
+          tokens.compare(label, spelled, expected);
+        }
         if (line.has("offsets")) {
           offsets.compare(label, offsets(tokenizer.encodeWithOffsets(text, false)), pairs(line));
         }
@@ -54,6 +63,7 @@ public final class TokenizersPart implements Part {
       ids.record(checks, "ids");
       special.record(checks, "ids with special tokens");
       offsets.record(checks, "offsets");
+      tokens.record(checks, "ids of the tokens' spellings");
       decoded.record(checks, "decoded");
       decodedSkipping.record(checks, "decoded without special tokens");
       if (Files.isRegularFile(directory.resolve("info.json"))) {
@@ -71,6 +81,15 @@ public final class TokenizersPart implements Part {
           "id " + id, tokenizer.decode(new int[] {id}, false), entry.path("decoded").stringValue());
     }
     single.record(checks, "single ids decoded");
+    Differences added = new Differences();
+    info.path("added_tokens")
+        .properties()
+        .forEach(entry ->
+            added.compare(
+                entry.getKey(),
+                tokenizer.tokenId(entry.getValue().path("content").stringValue()).orElse(-1),
+                Integer.parseInt(entry.getKey())));
+    added.record(checks, "added tokens");
     JsonNode special = info.path("auto_special");
     if (special.isObject()) {
       checks.equal("eos id", tokenizer.eosTokenId().orElse(-1), special.path("eos").asInt(-1));

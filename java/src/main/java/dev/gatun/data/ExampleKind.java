@@ -11,8 +11,15 @@ public enum ExampleKind {
   PROMPT_COMPLETION,
   /// A column `input_ids`, and perhaps `labels` or `completion_mask`.
   TOKENISED,
-  /// Messages: a column `messages` or `conversations`, or a prompt that is a list of messages.
-  CONVERSATION;
+  /// A column `messages` or `conversations`: lists of messages.
+  CONVERSATION,
+  /// Columns `prompt` and `completion` that are lists of messages.
+  CONVERSATION_PAIR;
+
+  /// Whether a chat template makes the text.
+  public boolean isConversational() {
+    return this == CONVERSATION || this == CONVERSATION_PAIR;
+  }
 
   /// The kind of a row.
   ///
@@ -22,7 +29,7 @@ public enum ExampleKind {
       return TOKENISED;
     }
     if (row.value("prompt") instanceof List<?> || row.value("completion") instanceof List<?>) {
-      return CONVERSATION;
+      return CONVERSATION_PAIR;
     }
     if (row.has("prompt")) {
       return PROMPT_COMPLETION;
@@ -34,7 +41,7 @@ public enum ExampleKind {
       return TEXT;
     }
     throw new InputException(
-        "%s has no column `%s` (dataset_text_field), nor prompt and completion, nor input_ids; its"
+        "%s has no column `%s` (dataset_text_field), nor prompt and completion, nor messages, nor input_ids; its"
                 .formatted(row.where(), options.datasetTextField())
             + " columns are %s.".formatted(String.join(", ", row.columns().keySet())));
   }

@@ -2,6 +2,7 @@ package dev.gatun.data;
 
 import dev.gatun.InputException;
 import java.util.List;
+import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
 /// Takes the columns that training needs out of rows and checks them. Every row must be of the
@@ -9,29 +10,43 @@ import org.jspecify.annotations.Nullable;
 public final class ExampleReader {
   private final ExampleKind kind;
   private final SftDataOptions options;
+  private final MessagesReader messages;
 
   /// @param first the dataset's first row
   /// @throws InputException if the data cannot be trained with these options
   public ExampleReader(Row first, SftDataOptions options) {
     this.options = options;
     this.kind = ExampleKind.of(first, options);
-    if (kind == ExampleKind.CONVERSATION) {
-      throw new InputException(
-          first.where()
-              + " holds a conversation; chat data is not supported yet: give prompt and completion,"
-              + " or text.");
-    }
-    if (options.assistantOnlyLoss()) {
+    this.messages = new MessagesReader(options.chat().roleMapping());
+    if (options.assistantOnlyLoss() && !kind.isConversational()) {
       throw new InputException(
           "assistant_only_loss is set, but "
               + first.where()
               + " is not conversational; use completion_only_loss with prompt and completion.");
     }
-    if (kind == ExampleKind.TEXT && Boolean.TRUE.equals(options.completionOnlyLoss())) {
+    boolean whole = kind == ExampleKind.TEXT || kind == ExampleKind.CONVERSATION;
+    if (whole && Boolean.TRUE.equals(options.completionOnlyLoss())) {
       throw new InputException(
           "completion_only_loss is set, but "
               + first.where()
               + " has no prompt and completion columns.");
+    }
+    TrainOn trainOn = options.chat().trainOn();
+    if (trainOn != null) {
+      requireColumns(first, trainOn);
+    }
+  }
+
+  private void requireColumns(Row first, TrainOn trainOn) {
+    boolean turns = trainOn == TrainOn.ASSISTANT || trainOn == TrainOn.LAST_ASSISTANT;
+    boolean whole = kind == ExampleKind.TEXT || kind == ExampleKind.CONVERSATION;
+    if ((turns && !kind.isConversational()) || (trainOn == TrainOn.COMPLETION && whole)) {
+      throw new InputException(
+          "train_on: %s is set, but %s has no %s."
+              .formatted(
+                  trainOn.name().toLowerCase(Locale.ROOT),
+                  first.where(),
+                  turns ? "messages" : "prompt and completion columns"));
     }
   }
 
@@ -49,7 +64,8 @@ public final class ExampleReader {
       case PROMPT_COMPLETION ->
           new SftExample.PromptCompletion(text(row, "prompt"), text(row, "completion"));
       case TOKENISED -> tokenised(row);
-      case CONVERSATION -> throw new IllegalStateException("Conversations are refused before.");
+      case CONVERSATION -> messages.messages(row);
+      case CONVERSATION_PAIR -> messages.pair(row);
     };
   }
 

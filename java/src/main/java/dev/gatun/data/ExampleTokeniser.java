@@ -2,7 +2,9 @@ package dev.gatun.data;
 
 import dev.gatun.InputException;
 import dev.gatun.text.Tokenizer;
+import dev.gatun.text.chat.ChatTemplateFiles;
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /// Examples to token ids and labels, by TRL's rules: the end-of-sequence token is appended as text
 /// to a column named `text` and to completions that do not already end with it; plain text is
@@ -16,6 +18,8 @@ final class ExampleTokeniser {
   private final String eos;
   private final boolean appendEosToText;
   private final boolean completionOnly;
+  private final @Nullable ResponseParts parts;
+  private final @Nullable ChatTokeniser chat;
 
   /// A tokenised example.
   ///
@@ -29,21 +33,43 @@ final class ExampleTokeniser {
     this.eos = tokenizer.eosToken().orElse("");
     this.appendEosToText = options.datasetTextField().equals("text");
     Boolean chosen = options.completionOnlyLoss();
-    this.completionOnly = chosen != null ? chosen : kind == ExampleKind.PROMPT_COMPLETION;
+    TrainOn trainOn = options.chat().trainOn();
+    boolean pair = kind == ExampleKind.PROMPT_COMPLETION;
+    this.completionOnly =
+        trainOn != null ? trainOn == TrainOn.COMPLETION : chosen != null ? chosen : pair;
+    this.parts = ResponseParts.of(tokenizer, options.chat());
+    this.chat =
+        kind.isConversational()
+            ? new ChatTokeniser(
+                tokenizer,
+                ChatTemplateFiles.open(tokenizer, options.chat().templatePath()),
+                options)
+            : null;
   }
 
   Tokens tokenise(SftExample example, Row row) {
     try {
-      return switch (example) {
-        case SftExample.Text text -> text(text);
-        case SftExample.PromptCompletion pair -> pair(pair);
-        case SftExample.Tokenised tokens -> tokenised(tokens, row);
-      };
+      Tokens tokens =
+          switch (example) {
+            case SftExample.Text text -> text(text);
+            case SftExample.PromptCompletion pair -> pair(pair);
+            case SftExample.Tokenised given -> tokenised(given, row);
+            case SftExample.Chat conversation -> chat().chat(conversation);
+            case SftExample.ChatPair pair -> chat().pair(pair);
+          };
+      return parts == null ? tokens : parts.apply(tokens);
     } catch (InputException e) {
       throw e.getMessage().startsWith(row.where())
           ? e
           : new InputException(row.where() + ": " + e.getMessage(), e);
     }
+  }
+
+  private ChatTokeniser chat() {
+    if (chat == null) {
+      throw new IllegalStateException("Conversations among rows of another kind.");
+    }
+    return chat;
   }
 
   private Tokens text(SftExample.Text example) {

@@ -72,8 +72,8 @@ final class JsonRows {
     return columns;
   }
 
-  /// Recursion is bounded by the nesting limit.
-  private static @Nullable Object value(JsonParser parser) {
+  /// The value whose first token was just read. Recursion is bounded by the nesting limit.
+  static @Nullable Object value(JsonParser parser) {
     JsonToken token = parser.currentToken();
     return switch (token) {
       case VALUE_STRING -> parser.getString();

@@ -18,6 +18,7 @@ import org.jspecify.annotations.Nullable;
 /// @param paddingFree TRL's `padding_free`. Batches of this engine never hold padding, so it
 ///   changes no number; it is checked as TRL checks it
 /// @param overlong what happens to a row of more than `maxLength` tokens
+/// @param chat how conversations become rows
 public record SftDataOptions(
     String datasetTextField,
     @Nullable Integer maxLength,
@@ -28,7 +29,8 @@ public record SftDataOptions(
     boolean shuffleDataset,
     long seed,
     boolean paddingFree,
-    OverlongPolicy overlong) {
+    OverlongPolicy overlong,
+    ChatOptions chat) {
 
   public SftDataOptions {
     if (maxLength != null && maxLength < 1) {
@@ -39,6 +41,12 @@ public record SftDataOptions(
     }
     if (shuffleDataset && seed < 0) {
       throw new InputException("shuffle_dataset needs a seed that is not negative.");
+    }
+    TrainOn trainOn = chat.trainOn();
+    if (trainOn != null && (completionOnlyLoss != null || assistantOnlyLoss)) {
+      throw new InputException(
+          "train_on says what completion_only_loss and assistant_only_loss say; set only one of"
+              + " them.");
     }
     if (paddingFree && !packing && maxLength != null) {
       throw new InputException(
@@ -60,7 +68,8 @@ public record SftDataOptions(
         false,
         42,
         false,
-        OverlongPolicy.ERROR);
+        OverlongPolicy.ERROR,
+        ChatOptions.defaults());
   }
 
   /// The same with another text column.
@@ -75,7 +84,8 @@ public record SftDataOptions(
         shuffleDataset,
         seed,
         paddingFree,
-        overlong);
+        overlong,
+        chat);
   }
 
   /// The same with another length limit and policy.
@@ -90,7 +100,8 @@ public record SftDataOptions(
         shuffleDataset,
         seed,
         paddingFree,
-        policy);
+        policy,
+        chat);
   }
 
   /// The same, packed.
@@ -105,7 +116,8 @@ public record SftDataOptions(
         shuffleDataset,
         seed,
         paddingFree,
-        overlong);
+        overlong,
+        chat);
   }
 
   /// The same with an explicit choice of what is trained.
@@ -120,7 +132,8 @@ public record SftDataOptions(
         shuffleDataset,
         seed,
         paddingFree,
-        overlong);
+        overlong,
+        chat);
   }
 
   /// The same with rows shuffled before packing.
@@ -135,6 +148,39 @@ public record SftDataOptions(
         true,
         shuffleSeed,
         paddingFree,
-        overlong);
+        overlong,
+        chat);
+  }
+
+  /// The same with another treatment of conversations.
+  public SftDataOptions withChat(ChatOptions value) {
+    return new SftDataOptions(
+        datasetTextField,
+        maxLength,
+        packing,
+        packingStrategy,
+        completionOnlyLoss,
+        assistantOnlyLoss,
+        shuffleDataset,
+        seed,
+        paddingFree,
+        overlong,
+        value);
+  }
+
+  /// The same with only the assistant's turns trained, or not.
+  public SftDataOptions withAssistantOnlyLoss(boolean value) {
+    return new SftDataOptions(
+        datasetTextField,
+        maxLength,
+        packing,
+        packingStrategy,
+        completionOnlyLoss,
+        value,
+        shuffleDataset,
+        seed,
+        paddingFree,
+        overlong,
+        chat);
   }
 }

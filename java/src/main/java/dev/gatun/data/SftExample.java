@@ -1,5 +1,7 @@
 package dev.gatun.data;
 
+import dev.gatun.text.chat.Conversation;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /// One row, its columns checked and not yet tokenised.
@@ -9,6 +11,26 @@ public sealed interface SftExample {
 
   /// A prompt and what the model should answer, joined without a separator.
   record PromptCompletion(String prompt, String completion) implements SftExample {}
+
+  /// A conversation.
+  ///
+  /// @param untrained numbers of assistant messages that say `train: false`, from 0
+  record Chat(Conversation conversation, Set<Integer> untrained) implements SftExample {
+    public Chat {
+      untrained = Set.copyOf(untrained);
+    }
+  }
+
+  /// A conversation whose beginning is the prompt of its end.
+  ///
+  /// @param promptMessages how many messages the prompt has
+  /// @param untrained numbers of assistant messages that say `train: false`, from 0
+  record ChatPair(Conversation conversation, int promptMessages, Set<Integer> untrained)
+      implements SftExample {
+    public ChatPair {
+      untrained = Set.copyOf(untrained);
+    }
+  }
 
   /// Token ids, with what the row says about what is trained.
   ///

@@ -3,6 +3,7 @@ package dev.gatun.data;
 import dev.gatun.FailureException;
 import dev.gatun.InputException;
 import dev.gatun.text.Tokenizer;
+import dev.gatun.text.chat.ChatTemplateFiles;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
@@ -20,7 +21,7 @@ import java.util.stream.Stream;
 /// options, and [#VERSION]. A file that is damaged is made again.
 public final class TokenCache {
   /// Changes whenever preparation or the file's layout does.
-  static final String VERSION = "gatun-tokens-1";
+  static final String VERSION = "gatun-tokens-2";
 
   private static final int BLOCK_BYTES = 1 << 20;
 
@@ -68,7 +69,8 @@ public final class TokenCache {
     MessageDigest digest = sha256();
     add(digest, VERSION);
     add(digest, options.toString());
-    Stream.of(dataset.files(), tokenizer.files())
+    List<Path> templates = ChatTemplateFiles.files(tokenizer, options.chat().templatePath());
+    Stream.of(dataset.files(), tokenizer.files(), templates)
         .flatMap(List::stream)
         .forEach(file -> addFile(digest, file));
     return HexFormat.of().formatHex(digest.digest());

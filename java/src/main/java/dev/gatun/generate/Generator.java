@@ -4,7 +4,6 @@ import dev.gatun.InputException;
 import dev.gatun.nn.CausalLm;
 import dev.gatun.nn.KvCache;
 import dev.gatun.nn.Limits;
-import dev.gatun.nn.LoraModule;
 import dev.gatun.nn.Options;
 import dev.gatun.nn.Training;
 import dev.gatun.tensor.Shape;
@@ -13,7 +12,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
-import java.util.SortedMap;
 import java.util.stream.IntStream;
 
 /// Continues prompts, several at a time, with a key/value cache.
@@ -25,10 +23,11 @@ public final class Generator {
   private static final int PREFILL_TOKENS = 1024;
 
   private final LanguageModel model;
-  private final SortedMap<String, LoraModule> adapter;
+  private final Training.Frozen adapter;
 
-  /// @param adapter low-rank updates by module path; empty for the checkpoint as it is
-  public Generator(LanguageModel model, SortedMap<String, LoraModule> adapter) {
+  /// @param adapter from [LanguageModel#readAdapter], or [Training#frozen] for the checkpoint as it
+  ///   is
+  public Generator(LanguageModel model, Training.Frozen adapter) {
     this.model = model;
     this.adapter = adapter;
   }
@@ -55,7 +54,18 @@ public final class Generator {
 
   /// Continues texts and returns the text that follows each.
   public List<String> continueTexts(List<String> prompts, Settings settings) {
-    List<int[]> ids = model.tokenizer().encodeAll(prompts, true);
+    return continueTexts(prompts, true, settings);
+  }
+
+  /// Continues texts that a chat template made, which has put in every special token there is to
+  /// be.
+  public List<String> continueRendered(List<String> prompts, Settings settings) {
+    return continueTexts(prompts, false, settings);
+  }
+
+  private List<String> continueTexts(
+      List<String> prompts, boolean addSpecialTokens, Settings settings) {
+    List<int[]> ids = model.tokenizer().encodeAll(prompts, addSpecialTokens);
     return generate(ids, settings).stream()
         .map(completion -> model.tokenizer().decode(completion.ids(), true))
         .toList();
@@ -75,13 +85,12 @@ public final class Generator {
     int passTokens =
         Math.max(slots, Math.max(longest, (int) Math.min((long) slots * longest, PREFILL_TOKENS)));
     Limits limits = Limits.generation(passTokens, slots, capacity);
-    Training training = new Training.Frozen(adapter);
     try (CausalLm network =
             CausalLm.create(
                 model.backend(),
                 model.config(),
                 model.weights(),
-                training,
+                adapter,
                 limits,
                 Options.plain());
         KvCache cache = KvCache.create(model.backend(), model.config(), slots, capacity)) {

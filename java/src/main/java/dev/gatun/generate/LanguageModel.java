@@ -1,23 +1,20 @@
 package dev.gatun.generate;
 
 import dev.gatun.InputException;
+import dev.gatun.adapter.AdapterStart;
 import dev.gatun.io.AdapterFiles;
 import dev.gatun.io.Checkpoint;
 import dev.gatun.io.ModelLoader;
 import dev.gatun.io.PeftAdapter;
 import dev.gatun.io.WeightFormat;
-import dev.gatun.model.LoraConfig;
 import dev.gatun.model.ModelConfig;
 import dev.gatun.model.ModelWeights;
-import dev.gatun.nn.LoraModule;
-import dev.gatun.nn.LoraTargets;
+import dev.gatun.nn.Training;
 import dev.gatun.op.Backend;
 import dev.gatun.op.TensorArena;
 import dev.gatun.text.Tokenizer;
 import java.nio.file.Path;
 import java.util.Set;
-import java.util.SortedMap;
-import java.util.TreeMap;
 import java.util.TreeSet;
 
 /// A checkpoint that is ready to continue texts: its weights in a backend's memory, and its
@@ -103,30 +100,12 @@ public final class LanguageModel implements AutoCloseable {
 
   /// Reads a PEFT adapter that was trained on this checkpoint.
   ///
-  /// @return the low-rank updates by module path, for [Generator]
+  /// @return the low-rank updates and the weights that replace the checkpoint's, for [Generator]
   /// @throws InputException if the adapter is malformed, incomplete, or belongs to another model
-  public SortedMap<String, LoraModule> readAdapter(Path directory) {
+  public Training.Frozen readAdapter(Path directory) {
     PeftAdapter adapter = AdapterFiles.read(directory);
-    adapter.requireFits(config(), directory.toString());
-    SortedMap<String, LoraConfig.Adapted> targets = LoraTargets.resolve(adapter.config(), config());
-    SortedMap<String, LoraModule> modules = new TreeMap<>();
-    targets.forEach((path, adapted) -> {
-      PeftAdapter.LowRank update = adapter.modules().get(path);
-      if (update == null) {
-        throw new InputException(
-            "%s: target_modules name %s, but there are no tensors for it"
-                .formatted(directory, path));
-      }
-      modules.put(path, new LoraModule(adapted, update.a(), update.b()));
-    });
-    for (String path : adapter.modules().keySet()) {
-      if (!targets.containsKey(path)) {
-        throw new InputException(
-            "%s: there are tensors for %s, but target_modules do not name it"
-                .formatted(directory, path));
-      }
-    }
-    return modules;
+    Training.Lora trained = AdapterStart.training(adapter, config(), directory.toString());
+    return new Training.Frozen(trained.modules(), trained.saved());
   }
 
   /// Ids that end a text: those of `generation_config.json`, else of `config.json`, and the

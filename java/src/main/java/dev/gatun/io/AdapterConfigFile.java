@@ -20,7 +20,6 @@ final class AdapterConfigFile {
       Set.of(
           "auto_mapping",
           "base_model_name_or_path",
-          "ensure_weight_tying",
           "inference_mode",
           "loftq_config",
           "megatron_config",
@@ -35,12 +34,14 @@ final class AdapterConfigFile {
       Set.of(
           "alpha_pattern",
           "bias",
+          "ensure_weight_tying",
           "exclude_modules",
           "init_lora_weights",
           "layers_pattern",
           "layers_to_transform",
           "lora_alpha",
           "lora_dropout",
+          "modules_to_save",
           "peft_type",
           "r",
           "rank_pattern",
@@ -87,7 +88,11 @@ final class AdapterConfigFile {
             : json.strings("layers_pattern"),
         rankPattern(),
         alphaPattern(),
-        initialization());
+        initialization(),
+        json.isString("modules_to_save")
+            ? List.of(json.string("modules_to_save"))
+            : json.strings("modules_to_save"),
+        json.flag("ensure_weight_tying", false));
   }
 
   private void requirePlainLora() {
@@ -155,11 +160,14 @@ final class AdapterConfigFile {
   private Initialization initialization() {
     String key = "init_lora_weights";
     if (!json.has(key) || json.isBoolean(key)) {
-      return Initialization.KAIMING_UNIFORM;
+      return json.flag(key, true) ? Initialization.KAIMING_UNIFORM : Initialization.UNIFORM;
     }
     String name = json.string(key);
     if (name.equalsIgnoreCase("gaussian")) {
       return Initialization.GAUSSIAN;
+    }
+    if (name.equals("orthogonal")) {
+      return Initialization.ORTHOGONAL;
     }
     throw new UnsupportedException(
         "%s is %s, which is not supported: some such methods change the base weights too"

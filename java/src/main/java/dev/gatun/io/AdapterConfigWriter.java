@@ -24,7 +24,6 @@ final class AdapterConfigWriter {
           "layer_replication",
           "lora_ga_config",
           "megatron_config",
-          "modules_to_save",
           "monteclora_config",
           "revision",
           "target_parameters",
@@ -32,7 +31,7 @@ final class AdapterConfigWriter {
           "use_bdlora",
           "velora_config");
   private static final List<String> FALSE =
-      List.of("ensure_weight_tying", "fan_in_fan_out", "lora_bias", "use_dora", "use_qalora");
+      List.of("fan_in_fan_out", "lora_bias", "use_dora", "use_qalora");
 
   private AdapterConfigWriter() {}
 
@@ -44,6 +43,7 @@ final class AdapterConfigWriter {
     fields.put("alpha_pattern", alphaPattern(config.alphaPattern()));
     fields.put("base_model_name_or_path", adapter.baseModel());
     fields.put("bias", "none");
+    fields.put("ensure_weight_tying", config.ensureWeightTying());
     fields.put("exclude_modules", modules(config.excludeModules(), adapter));
     fields.put("inference_mode", true);
     fields.put(
@@ -51,6 +51,8 @@ final class AdapterConfigWriter {
         switch (config.initialization()) {
           case KAIMING_UNIFORM -> true;
           case GAUSSIAN -> "gaussian";
+          case ORTHOGONAL -> "orthogonal";
+          case UNIFORM -> false;
         });
     fields.put("layers_pattern", nullIfEmpty(config.layersPattern()));
     fields.put("layers_to_transform", nullIfEmpty(config.layersToTransform()));
@@ -58,6 +60,7 @@ final class AdapterConfigWriter {
     fields.put("lora_alpha", integerIfWhole(config.alpha()));
     fields.put("lora_dropout", config.dropout());
     fields.put("megatron_core", "megatron.core");
+    fields.put("modules_to_save", nullIfEmpty(config.modulesToSave()));
     fields.put("peft_type", "LORA");
     fields.put("peft_version", "0.21.0");
     fields.put("qalora_group_size", 16);

@@ -5,14 +5,17 @@ import dev.gatun.InputException;
 import dev.gatun.UnsupportedException;
 import dev.gatun.io.PeftAdapter.LowRank;
 import dev.gatun.model.LoraConfig;
+import dev.gatun.model.ParameterLayout;
 import dev.gatun.tensor.Tensor;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 
 /// Reads and writes the directory of a PEFT adapter: `adapter_config.json` and
 /// `adapter_model.safetensors`.
@@ -26,6 +29,8 @@ public final class AdapterFiles {
   private static final String PREFIX = "base_model.model.";
   private static final String A = ".lora_A.weight";
   private static final String B = ".lora_B.weight";
+  private static final String WEIGHT = ".weight";
+  private static final Set<String> TIED = Set.of("model.embed_tokens", ParameterLayout.HEAD);
 
   /// What PEFT's other methods add beside the two factors.
   private static final Pattern OTHER_METHOD =
@@ -48,13 +53,19 @@ public final class AdapterFiles {
     LoraConfig config = AdapterConfigFile.read(json);
     try (SafeTensors file = SafeTensors.open(directory.resolve(TENSORS))) {
       return new PeftAdapter(
-          config, json.optionalString("base_model_name_or_path"), modules(file, config));
+          config,
+          json.optionalString("base_model_name_or_path"),
+          modules(file, config),
+          saved(file, config));
     }
   }
 
   private static Map<String, LowRank> modules(SafeTensors file, LoraConfig config) {
     Map<String, LowRank> modules = new LinkedHashMap<>();
     for (String name : file.names()) {
+      if (savedModule(name, config) != null) {
+        continue;
+      }
       String module = module(file, name);
       String partner = PREFIX + module + (name.endsWith(A) ? B : A);
       if (!file.contains(partner)) {
@@ -75,6 +86,38 @@ public final class AdapterFiles {
     return modules;
   }
 
+  /// The weights of `modules_to_save`.
+  private static Map<String, Tensor> saved(SafeTensors file, LoraConfig config) {
+    Map<String, Tensor> saved = new LinkedHashMap<>();
+    for (String name : file.names()) {
+      String module = savedModule(name, config);
+      if (module != null) {
+        saved.put(module, matrix(file, name));
+      }
+    }
+    for (String name : config.modulesToSave()) {
+      if (saved.keySet().stream().noneMatch(module -> module.endsWith(name))) {
+        throw new InputException(
+            "%s holds no tensor for %s, which modules_to_save names"
+                .formatted(file.path(), Quoted.of(name)));
+      }
+    }
+    return saved;
+  }
+
+  /// The module trained whole that a tensor belongs to, or null if it is none. Where the embedding
+  /// and the head stay tied, PEFT writes both.
+  private static @Nullable String savedModule(String name, LoraConfig config) {
+    if (!name.startsWith(PREFIX) || !name.endsWith(WEIGHT)) {
+      return null;
+    }
+    String module =
+        name.substring(PREFIX.length(), Math.max(PREFIX.length(), name.length() - WEIGHT.length()));
+    boolean tied =
+        config.ensureWeightTying() && !config.modulesToSave().isEmpty() && TIED.contains(module);
+    return config.saves(module) || tied ? module : null;
+  }
+
   private static String module(SafeTensors file, String name) {
     if (name.startsWith(PREFIX) && (name.endsWith(A) || name.endsWith(B))) {
       return name.substring(PREFIX.length(), Math.max(PREFIX.length(), name.length() - A.length()));
@@ -92,6 +135,17 @@ public final class AdapterFiles {
 
   /// An F32 copy of one factor.
   private static Tensor factor(SafeTensors file, String name, int rankDimension, int rank) {
+    Tensor stored = matrix(file, name);
+    if (stored.shape().dim(rankDimension) != rank) {
+      throw new InputException(
+          "%s: tensor %s has shape %s, but the configuration gives it rank %d"
+              .formatted(file.path(), Quoted.of(name), stored.shape(), rank));
+    }
+    return stored;
+  }
+
+  /// An F32 copy of a matrix.
+  private static Tensor matrix(SafeTensors file, String name) {
     Tensor stored = file.tensor(name);
     if (!stored.dtype().isFloating()
         || stored.shape().rank() != 2
@@ -100,12 +154,12 @@ public final class AdapterFiles {
           "%s: tensor %s is %s %s, not a floating matrix of a usable size"
               .formatted(file.path(), Quoted.of(name), stored.dtype(), stored.shape()));
     }
-    if (stored.shape().dim(rankDimension) != rank) {
-      throw new InputException(
-          "%s: tensor %s has shape %s, but the configuration gives it rank %d"
-              .formatted(file.path(), Quoted.of(name), stored.shape(), rank));
-    }
     return Tensor.ofFloats(stored.shape(), stored.toFloats());
+  }
+
+  /// The name under which PEFT stores a parameter of an adapter.
+  public static String storedName(String parameter) {
+    return parameter.replace(".modules_to_save" + WEIGHT, WEIGHT);
   }
 
   /// Writes an adapter that PEFT loads, each file atomically, the tensors first: a configuration is
@@ -121,6 +175,7 @@ public final class AdapterFiles {
           tensors.put(PREFIX + module + A, update.a());
           tensors.put(PREFIX + module + B, update.b());
         });
+    adapter.saved().forEach((module, weight) -> tensors.put(PREFIX + module + WEIGHT, weight));
     SafeTensorsWriter.write(directory.resolve(TENSORS), tensors, Map.of("format", "pt"));
     AtomicFiles.writeText(
         directory.resolve(CONFIG), PythonJson.format(AdapterConfigWriter.fields(adapter)));

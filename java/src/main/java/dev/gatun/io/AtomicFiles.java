@@ -74,6 +74,17 @@ public final class AtomicFiles {
     write(target, channel -> writeFully(channel, ByteBuffer.wrap(bytes)));
   }
 
+  /// Gives a complete directory its name; `to` must not exist. Durable when this returns, and so
+  /// are the names inside.
+  public static void renameDirectory(Path from, Path to) throws IOException {
+    syncDirectory(from);
+    Files.move(from, to, StandardCopyOption.ATOMIC_MOVE);
+    Path parent = to.toAbsolutePath().getParent();
+    if (parent != null) {
+      syncDirectory(parent);
+    }
+  }
+
   /// Writes all that remains in `bytes`.
   static void writeFully(FileChannel channel, ByteBuffer bytes) throws IOException {
     while (bytes.hasRemaining()) {

@@ -145,6 +145,18 @@ public final class JsonObject {
     return new JsonObject(file, source, prefix + key + ".", node.get(key));
   }
 
+  /// A list of objects; empty if absent.
+  public List<JsonObject> objects(String key) {
+    List<JsonObject> values = new ArrayList<>();
+    for (JsonNode item : array(key)) {
+      if (!item.isObject()) {
+        throw wrongType(key, "a list of objects");
+      }
+      values.add(new JsonObject(file, source, prefix + key + ".", item));
+    }
+    return values;
+  }
+
   /// A list of strings; empty if absent.
   public List<String> strings(String key) {
     List<String> values = new ArrayList<>();

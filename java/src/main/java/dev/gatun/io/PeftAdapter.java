@@ -15,8 +15,12 @@ import org.jspecify.annotations.Nullable;
 ///
 /// @param baseModel `base_model_name_or_path`
 /// @param modules the low-rank updates by module path (`model.layers.0.self_attn.q_proj`), sorted
+/// @param saved weights of `modules_to_save` by module path, F32, sorted
 public record PeftAdapter(
-    LoraConfig config, @Nullable String baseModel, Map<String, LowRank> modules) {
+    LoraConfig config,
+    @Nullable String baseModel,
+    Map<String, LowRank> modules,
+    Map<String, Tensor> saved) {
 
   /// The two factors of one update.
   ///
@@ -26,6 +30,12 @@ public record PeftAdapter(
 
   public PeftAdapter {
     modules = Collections.unmodifiableMap(new TreeMap<>(modules));
+    saved = Collections.unmodifiableMap(new TreeMap<>(saved));
+  }
+
+  /// Low-rank updates alone.
+  public PeftAdapter(LoraConfig config, @Nullable String baseModel, Map<String, LowRank> modules) {
+    this(config, baseModel, modules, Map.of());
   }
 
   /// Checks that every update belongs to a linear layer of a model and has its sizes. Whether every
@@ -47,6 +57,14 @@ public record PeftAdapter(
             "%s: lora_A %s and lora_B %s of %s do not fit the base model's weight %s"
                 .formatted(
                     source, update.a().shape(), update.b().shape(), Quoted.of(path), weight));
+      }
+    });
+    saved.forEach((path, weight) -> {
+      Shape expected = Shape.of(model.vocabulary(), model.hidden());
+      if (!weight.shape().equals(expected)) {
+        throw new InputException(
+            "%s: the weight of %s has shape %s, and the base model's %s"
+                .formatted(source, Quoted.of(path), weight.shape(), expected));
       }
     });
   }

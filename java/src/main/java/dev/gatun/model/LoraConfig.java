@@ -21,6 +21,8 @@ import org.jspecify.annotations.Nullable;
 /// @param rankPattern rank by module pattern, matched as `(.*\.)?(key)$`; the first match in the
 ///   map's order wins
 /// @param alphaPattern alpha by module pattern, likewise
+/// @param modulesToSave ends of the paths of modules that are trained whole
+/// @param ensureWeightTying whether a tied embedding and head stay one when they are trained whole
 public record LoraConfig(
     int rank,
     double alpha,
@@ -32,7 +34,9 @@ public record LoraConfig(
     List<String> layersPattern,
     Map<String, Integer> rankPattern,
     Map<String, Double> alphaPattern,
-    Initialization initialization) {
+    Initialization initialization,
+    List<String> modulesToSave,
+    boolean ensureWeightTying) {
 
   public LoraConfig {
     layersToTransform = List.copyOf(layersToTransform);
@@ -40,6 +44,41 @@ public record LoraConfig(
     // The first key that matches a module wins, so the order of the entries is part of the value.
     rankPattern = Collections.unmodifiableMap(new LinkedHashMap<>(rankPattern));
     alphaPattern = Collections.unmodifiableMap(new LinkedHashMap<>(alphaPattern));
+    modulesToSave = List.copyOf(modulesToSave);
+  }
+
+  /// Low-rank updates alone.
+  public LoraConfig(
+      int rank,
+      double alpha,
+      double dropout,
+      boolean rankStabilized,
+      Modules targets,
+      @Nullable Modules excludeModules,
+      List<Integer> layersToTransform,
+      List<String> layersPattern,
+      Map<String, Integer> rankPattern,
+      Map<String, Double> alphaPattern,
+      Initialization initialization) {
+    this(
+        rank,
+        alpha,
+        dropout,
+        rankStabilized,
+        targets,
+        excludeModules,
+        layersToTransform,
+        layersPattern,
+        rankPattern,
+        alphaPattern,
+        initialization,
+        List.of(),
+        false);
+  }
+
+  /// Whether a module is trained whole, and so no target.
+  public boolean saves(String module) {
+    return modulesToSave.stream().anyMatch(module::endsWith);
   }
 
   /// A way to name modules.
@@ -58,12 +97,16 @@ public record LoraConfig(
     record AllLinear() implements Modules {}
   }
 
-  /// Starting values of A; B starts at zero.
+  /// Starting values; B starts at zero unless the method says otherwise.
   public enum Initialization {
     /// `init_lora_weights: true`: A uniform in ±1/√in.
     KAIMING_UNIFORM,
     /// `gaussian`: A normal with deviation 1/r.
-    GAUSSIAN
+    GAUSSIAN,
+    /// `orthogonal`: A and B random, their product zero; needs an even rank.
+    ORTHOGONAL,
+    /// `false`: A uniform in ±1/√in and B in ±1/√r, so that the model starts changed; for tests.
+    UNIFORM
   }
 
   /// What one adapted module gets.

@@ -73,6 +73,7 @@ final class Assembly {
           "the adapter updates %s, which is no linear layer of this model; use the base model it was trained on"
               .formatted(adapters.keySet().iterator().next()));
     }
+    specs.addAll(training.replaced().specs(config));
     return specs;
   }
 
@@ -89,7 +90,8 @@ final class Assembly {
     for (int i = 0; i < config.layerCount(); i++) {
       layers.add(new DecoderLayer(attention(i), mlp(i)));
     }
-    return new DecoderStack(layers, checkpointing, training instanceof Training.Full, extents);
+    boolean inputTrained = gradient(embeddingName()) != null;
+    return new DecoderStack(layers, checkpointing, inputTrained, extents);
   }
 
   private Attention attention(int index) {
@@ -168,13 +170,27 @@ final class Assembly {
   }
 
   Head head(Options options) {
-    String name = config.tiedEmbeddings() ? embeddingName() : ModuleTree.HEAD + ".weight";
-    Weight weight =
-        config.tiedEmbeddings()
-            ? new Weight.Dense(tensor(embeddingName()))
-            : weight(ModuleTree.HEAD);
+    String saved = training.replaced().parameter(ModuleTree.HEAD);
+    String name = saved != null ? saved : headName();
     return new Head(
-        norm(ModuleTree.FINAL_NORM), weight, gradient(name), Head.lossConfig(config, options));
+        norm(ModuleTree.FINAL_NORM),
+        headWeight(saved),
+        gradient(name),
+        Head.lossConfig(config, options));
+  }
+
+  private Weight headWeight(@Nullable String saved) {
+    if (saved != null) {
+      return new Weight.Dense(parameters.named(saved).compute());
+    }
+    // A tied head is the base model's embedding, whether or not that is still the embedding.
+    return config.tiedEmbeddings()
+        ? new Weight.Dense(tensor(ModuleTree.EMBEDDING + ".weight"))
+        : weight(ModuleTree.HEAD);
+  }
+
+  private String headName() {
+    return (config.tiedEmbeddings() ? ModuleTree.EMBEDDING : ModuleTree.HEAD) + ".weight";
   }
 
   Embedding embedding(Options options) {
@@ -187,8 +203,9 @@ final class Assembly {
         new Dropout(0, 0, dropoutState));
   }
 
-  private static String embeddingName() {
-    return ModuleTree.EMBEDDING + ".weight";
+  private String embeddingName() {
+    String saved = training.replaced().parameter(ModuleTree.EMBEDDING);
+    return saved != null ? saved : ModuleTree.EMBEDDING + ".weight";
   }
 
   private Weight weight(String path) {
@@ -198,9 +215,8 @@ final class Assembly {
   }
 
   private Tensor tensor(String name) {
-    return training instanceof Training.Full
-        ? parameters.named(name).compute()
-        : weights.tensor(name);
+    Parameter parameter = parameters.find(name);
+    return parameter == null ? weights.tensor(name) : parameter.compute();
   }
 
   /// Where the gradient of a parameter goes; null if the model does not train it.

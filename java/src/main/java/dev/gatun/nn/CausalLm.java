@@ -130,6 +130,24 @@ public final class CausalLm implements AutoCloseable {
           parameters.upload(ModuleTree.loraA(path), module.a());
           parameters.upload(ModuleTree.loraB(path), module.b());
         });
+    training
+        .replaced()
+        .parameters()
+        .forEach((name, module) ->
+            module
+                .getValue()
+                .ifPresentOrElse(
+                    start -> parameters.upload(name, start),
+                    () -> parameters.copyFrom(name, base(weights, module.getKey()))));
+  }
+
+  /// The base model's weight of the embedding or the head.
+  private Tensor base(ModelWeights weights, String path) {
+    return path.equals(ModuleTree.HEAD)
+            && !config.tiedEmbeddings()
+            && weights.linear(path) instanceof Weight.Dense head
+        ? head.tensor()
+        : weights.tensor(ModuleTree.EMBEDDING + ".weight");
   }
 
   private static void requireTrainable(ModelWeights weights, Training training) {
@@ -143,6 +161,11 @@ public final class CausalLm implements AutoCloseable {
                       .formatted(module));
             }
           });
+    }
+    if (training.replaced().starts().containsKey(ModuleTree.HEAD)
+        && weights.linears().get(ModuleTree.HEAD) instanceof Weight.Nf4) {
+      throw new InputException(
+          "lm_head is quantised and cannot be trained whole; leave it out of modules_to_save or load a checkpoint that keeps it in 16 bit");
     }
   }
 

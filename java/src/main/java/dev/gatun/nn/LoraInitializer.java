@@ -1,5 +1,6 @@
 package dev.gatun.nn;
 
+import dev.gatun.InputException;
 import dev.gatun.model.LoraConfig;
 import dev.gatun.model.ModelConfig;
 import dev.gatun.tensor.Shape;
@@ -8,8 +9,8 @@ import java.nio.charset.StandardCharsets;
 import java.util.SortedMap;
 import java.util.TreeMap;
 
-/// Starting values of low-rank updates: random A, zero B. Every value depends only on the seed, the
-/// module's path and its place in A, not on the order of modules or on how many there are.
+/// Starting values of low-rank updates. Every value depends only on the seed, the module's path and
+/// its place there, not on the order of modules or on how many there are.
 public final class LoraInitializer {
   private static final long GOLDEN_GAMMA = 0x9E3779B97F4A7C15L;
 
@@ -25,34 +26,120 @@ public final class LoraInitializer {
     for (ModuleTree.Linear linear : ModuleTree.linears(model)) {
       LoraConfig.Adapted adapted = targets.get(linear.path());
       if (adapted != null) {
-        Shape shape = Shape.of(adapted.rank(), linear.in());
-        float[] a = values(shape, initialization, mix(seed ^ hash(linear.path())));
-        Shape zero = Shape.of(linear.out(), adapted.rank());
-        modules.put(
-            linear.path(),
-            new LoraModule(
-                adapted,
-                Tensor.ofFloats(shape, a),
-                Tensor.ofFloats(zero, new float[Math.toIntExact(zero.count())])));
+        long stream = mix(seed ^ hash(linear.path()));
+        modules.put(linear.path(), module(linear, adapted, initialization, stream));
       }
     }
     return modules;
   }
 
-  private static float[] values(
-      Shape shape, LoraConfig.Initialization initialization, long stream) {
-    float[] values = new float[Math.toIntExact(shape.count())];
-    double rank = shape.dim(0);
+  private static LoraModule module(
+      ModuleTree.Linear linear,
+      LoraConfig.Adapted adapted,
+      LoraConfig.Initialization initialization,
+      long stream) {
+    Shape a = Shape.of(adapted.rank(), linear.in());
+    Shape b = Shape.of(linear.out(), adapted.rank());
+    return switch (initialization) {
+      // kaiming_uniform with a = √5: bound √(6 / ((1 + a²)·in)) = 1/√in.
+      case KAIMING_UNIFORM -> new LoraModule(adapted, bounded(a, stream), zeros(b));
+      case GAUSSIAN -> new LoraModule(adapted, normal(a, 1.0 / adapted.rank(), stream), zeros(b));
+      case UNIFORM ->
+          new LoraModule(adapted, bounded(a, stream), bounded(b, mix(stream + GOLDEN_GAMMA)));
+      case ORTHOGONAL -> orthogonal(linear, adapted, stream);
+    };
+  }
+
+  private static Tensor zeros(Shape shape) {
+    return Tensor.ofFloats(shape, new float[Math.toIntExact(shape.count())]);
+  }
+
+  /// Uniform within one over the root of the row length.
+  private static Tensor bounded(Shape shape, long stream) {
     double bound = 1 / Math.sqrt((double) shape.dim(1));
+    float[] values = new float[Math.toIntExact(shape.count())];
     for (int i = 0; i < values.length; i++) {
-      values[i] =
-          switch (initialization) {
-            // kaiming_uniform with a = √5: bound √(6 / ((1 + a²)·in)) = 1/√in.
-            case KAIMING_UNIFORM -> (float) ((2 * uniform(stream, 2L * i) - 1) * bound);
-            case GAUSSIAN -> (float) (gaussian(stream, i) / rank);
-          };
+      values[i] = (float) ((2 * uniform(stream, 2L * i) - 1) * bound);
     }
-    return values;
+    return Tensor.ofFloats(shape, values);
+  }
+
+  private static Tensor normal(Shape shape, double deviation, long stream) {
+    float[] values = new float[Math.toIntExact(shape.count())];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = (float) (gaussian(stream, i) * deviation);
+    }
+    return Tensor.ofFloats(shape, values);
+  }
+
+  /// PEFT's `orthogonal`: a random rotation's odd rows span A and its even rows B.
+  private static LoraModule orthogonal(
+      ModuleTree.Linear linear, LoraConfig.Adapted adapted, long stream) {
+    int rank = adapted.rank();
+    if (rank % 2 != 0) {
+      throw new InputException(
+          "init_lora_weights: orthogonal needs an even rank, and that of %s is %d; use an even one"
+              .formatted(linear.path(), rank));
+    }
+    double[][] rotation = rotation(rank, stream);
+    int half = rank / 2;
+    int in = Math.toIntExact(linear.in());
+    int out = Math.toIntExact(linear.out());
+    float[] a = new float[Math.multiplyExact(rank, in)];
+    float[] b = new float[Math.multiplyExact(out, rank)];
+    long forA = mix(stream + GOLDEN_GAMMA);
+    long forB = mix(stream + (GOLDEN_GAMMA << 1));
+    for (int r = 0; r < rank; r++) {
+      for (int i = 0; i < in; i++) {
+        a[r * in + i] = combination(rotation, 0, r, half, forA, (long) i * half);
+      }
+      for (int o = 0; o < out; o++) {
+        b[o * rank + r] = combination(rotation, 1, r, half, forB, (long) o * half);
+      }
+    }
+    return new LoraModule(
+        adapted, Tensor.ofFloats(Shape.of(rank, in), a), Tensor.ofFloats(Shape.of(out, rank), b));
+  }
+
+  /// A tenth of a random combination of every other row of the rotation, in one column.
+  private static float combination(
+      double[][] rotation, int first, int column, int half, long stream, long place) {
+    double sum = 0;
+    for (int k = 0; k < half; k++) {
+      sum += gaussian(stream, place + k) * rotation[2 * k + first][column];
+    }
+    return (float) (sum / 10);
+  }
+
+  /// Orthonormal rows: Gram and Schmidt's method, twice for accuracy, on random ones.
+  private static double[][] rotation(int rank, long stream) {
+    double[][] rows = new double[rank][rank];
+    for (int r = 0; r < rank; r++) {
+      for (int i = 0; i < rank; i++) {
+        rows[r][i] = gaussian(stream, (long) r * rank + i);
+      }
+      for (int pass = 0; pass < 2; pass++) {
+        for (int k = 0; k < r; k++) {
+          double share = dot(rows[r], rows[k]);
+          for (int i = 0; i < rank; i++) {
+            rows[r][i] -= share * rows[k][i];
+          }
+        }
+      }
+      double norm = Math.sqrt(dot(rows[r], rows[r]));
+      for (int i = 0; i < rank; i++) {
+        rows[r][i] /= norm;
+      }
+    }
+    return rows;
+  }
+
+  private static double dot(double[] x, double[] y) {
+    double sum = 0;
+    for (int i = 0; i < x.length; i++) {
+      sum += x[i] * y[i];
+    }
+    return sum;
   }
 
   /// Box and Muller's transform of two uniform numbers.

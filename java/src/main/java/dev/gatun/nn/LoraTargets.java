@@ -41,7 +41,7 @@ public final class LoraTargets {
   private SortedMap<String, LoraConfig.Adapted> resolve() {
     SortedMap<String, LoraConfig.Adapted> adapted = new TreeMap<>();
     for (String module : ModuleTree.modules(model)) {
-      if (!isExcluded(module) && isTarget(module)) {
+      if (!isExcluded(module) && !lora.saves(module) && isTarget(module)) {
         requireLinear(module);
         adapted.put(module, adapted(module));
       }

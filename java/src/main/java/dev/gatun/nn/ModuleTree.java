@@ -92,6 +92,11 @@ public final class ModuleTree {
     return "base_model.model." + module + ".lora_A.weight";
   }
 
+  /// PEFT's name of a weight trained whole, see [ModulesToSave].
+  public static String saved(String module) {
+    return "base_model.model." + module + ".modules_to_save.weight";
+  }
+
   /// See [#loraA].
   public static String loraB(String module) {
     return "base_model.model." + module + ".lora_B.weight";

@@ -12,9 +12,15 @@ public sealed interface Training {
   /// Low-rank updates beside frozen weights.
   ///
   /// @param modules by module path: `model.layers.0.self_attn.q_proj`
-  record Lora(SortedMap<String, LoraModule> modules) implements Training {
+  /// @param saved what is trained whole beside them
+  record Lora(SortedMap<String, LoraModule> modules, ModulesToSave saved) implements Training {
     public Lora {
       modules = sorted(modules);
+    }
+
+    /// Low-rank updates alone.
+    public Lora(SortedMap<String, LoraModule> modules) {
+      this(modules, ModulesToSave.none());
     }
   }
 
@@ -26,7 +32,8 @@ public sealed interface Training {
   /// Nothing.
   ///
   /// @param modules low-rank updates that take part in the forward pass; may be empty
-  record Frozen(SortedMap<String, LoraModule> modules) implements Training {
+  /// @param saved weights that take the place of the base model's
+  record Frozen(SortedMap<String, LoraModule> modules, ModulesToSave saved) implements Training {
     public Frozen {
       modules = sorted(modules);
     }
@@ -34,7 +41,7 @@ public sealed interface Training {
 
   /// A frozen model without updates.
   static Frozen frozen() {
-    return new Frozen(new TreeMap<>());
+    return new Frozen(new TreeMap<>(), ModulesToSave.none());
   }
 
   /// Low-rank training of modules whose values do not exist yet, for [CausalLm#memoryNeed].
@@ -55,6 +62,15 @@ public sealed interface Training {
       case Lora lora -> lora.modules();
       case Frozen frozen -> frozen.modules();
       case Full _ -> new TreeMap<>();
+    };
+  }
+
+  /// What takes the place of the base model's weights, nothing when everything is trained.
+  default ModulesToSave replaced() {
+    return switch (this) {
+      case Lora lora -> lora.saved();
+      case Frozen frozen -> frozen.saved();
+      case Full _ -> ModulesToSave.none();
     };
   }
 

@@ -37,16 +37,75 @@ public record ParameterGroup(
   /// (biases and norms). Empty groups are left out.
   public static List<ParameterGroup> decayed(
       Parameters parameters, double learningRate, double weightDecay) {
+    return of(parameters, Rates.same(learningRate), weightDecay);
+  }
+
+  /// Base learning rates by what a parameter is.
+  ///
+  /// @param embedding of the embedding and the output head (Unsloth)
+  /// @param loraB of the second factor of low-rank updates (LoRA+: Hayou et al., 2024)
+  public record Rates(double others, double embedding, double loraB) {
+    /// The same for all.
+    public static Rates same(double rate) {
+      return new Rates(rate, rate, rate);
+    }
+  }
+
+  /// Groups by learning rate, and within one rate by whether weight decay applies. Empty groups are
+  /// left out; parameters of the base rate come first.
+  public static List<ParameterGroup> of(Parameters parameters, Rates rates, double weightDecay) {
     List<ParameterGroup> groups = new ArrayList<>();
-    List<Range> decayed = ranges(parameters, p -> isDecayed(p.name()));
-    List<Range> rest = ranges(parameters, p -> !isDecayed(p.name()));
-    if (!decayed.isEmpty()) {
-      groups.add(new ParameterGroup("decay", learningRate, weightDecay, decayed));
-    }
-    if (!rest.isEmpty()) {
-      groups.add(new ParameterGroup("no_decay", learningRate, 0, rest));
-    }
+    add(
+        groups,
+        "decay",
+        rates.others(),
+        weightDecay,
+        ranges(parameters, p -> isDecayed(p.name()) && role(p, rates) == Role.OTHER));
+    add(
+        groups,
+        "no_decay",
+        rates.others(),
+        0,
+        ranges(parameters, p -> !isDecayed(p.name()) && role(p, rates) == Role.OTHER));
+    add(
+        groups,
+        "lora_b",
+        rates.loraB(),
+        weightDecay,
+        ranges(parameters, p -> role(p, rates) == Role.LORA_B));
+    add(
+        groups,
+        "embeddings",
+        rates.embedding(),
+        weightDecay,
+        ranges(parameters, p -> role(p, rates) == Role.EMBEDDING));
     return groups;
+  }
+
+  private enum Role {
+    OTHER,
+    LORA_B,
+    EMBEDDING
+  }
+
+  /// What has the base rate anyway needs no group of its own.
+  private static Role role(Parameter parameter, Rates rates) {
+    return switch (parameter.kind()) {
+      case EMBEDDING, HEAD -> rates.embedding() == rates.others() ? Role.OTHER : Role.EMBEDDING;
+      case LORA_B -> rates.loraB() == rates.others() ? Role.OTHER : Role.LORA_B;
+      case WEIGHT, LORA_A, BIAS, NORM -> Role.OTHER;
+    };
+  }
+
+  private static void add(
+      List<ParameterGroup> groups,
+      String name,
+      double learningRate,
+      double weightDecay,
+      List<Range> ranges) {
+    if (!ranges.isEmpty()) {
+      groups.add(new ParameterGroup(name, learningRate, weightDecay, ranges));
+    }
   }
 
   /// Whether weight decay applies to a parameter of that name.

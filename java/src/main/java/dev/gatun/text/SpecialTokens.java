@@ -4,6 +4,10 @@ import dev.gatun.InputException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
@@ -17,18 +21,43 @@ import tools.jackson.databind.json.JsonMapper;
 /// @param bos beginning of sequence
 /// @param pad padding
 /// @param unknown unknown token
+/// @param named every special token that is named, by its key (`bos_token`, …)
 record SpecialTokens(
-    @Nullable String eos, @Nullable String bos, @Nullable String pad, @Nullable String unknown) {
+    @Nullable String eos,
+    @Nullable String bos,
+    @Nullable String pad,
+    @Nullable String unknown,
+    Map<String, String> named) {
+  static final SpecialTokens NONE = new SpecialTokens(null, null, null, null, Map.of());
+
+  private static final List<String> KEYS =
+      List.of(
+          "bos_token",
+          "eos_token",
+          "unk_token",
+          "sep_token",
+          "pad_token",
+          "cls_token",
+          "mask_token");
+
   private static final long LONGEST_FILE_BYTES = 64L << 20;
 
   static SpecialTokens read(Path directory) {
     Optional<JsonNode> config = file(directory.resolve("tokenizer_config.json"));
     Optional<JsonNode> map = file(directory.resolve("special_tokens_map.json"));
+    Map<String, String> named = new LinkedHashMap<>();
+    for (String key : KEYS) {
+      String token = token(key, directory, config, map);
+      if (token != null) {
+        named.put(key, token);
+      }
+    }
     return new SpecialTokens(
-        token("eos_token", directory, config, map),
-        token("bos_token", directory, config, map),
-        token("pad_token", directory, config, map),
-        token("unk_token", directory, config, map));
+        named.get("eos_token"),
+        named.get("bos_token"),
+        named.get("pad_token"),
+        named.get("unk_token"),
+        Collections.unmodifiableMap(named));
   }
 
   private static Optional<JsonNode> file(Path path) {

@@ -65,10 +65,7 @@ public final class Tokenizer implements AutoCloseable {
     JsonNode root = TokenizerFile.parse(file);
     TokenizerFile vocabulary = TokenizerFile.vocabulary(root, file);
     Path directory = file.toAbsolutePath().getParent();
-    SpecialTokens special =
-        directory == null
-            ? new SpecialTokens(null, null, null, null)
-            : SpecialTokens.read(directory);
+    SpecialTokens special = directory == null ? SpecialTokens.NONE : SpecialTokens.read(directory);
     return new Tokenizer(file, load(file, root), vocabulary, special);
   }
 
@@ -214,6 +211,18 @@ public final class Tokenizer implements AutoCloseable {
   /// Text of the unknown token.
   public Optional<String> unknownToken() {
     return Optional.ofNullable(special.unknown());
+  }
+
+  /// Every special token that the tokenizer names, by its key: `bos_token`, `eos_token`,
+  /// `unk_token`, `sep_token`, `pad_token`, `cls_token`, `mask_token`.
+  public Map<String, String> specialTokens() {
+    return special.named();
+  }
+
+  /// The folder that the tokenizer was read from.
+  public Path directory() {
+    Path directory = file.toAbsolutePath().getParent();
+    return directory == null ? Path.of("") : directory;
   }
 
   /// Id of the end-of-sequence token, empty if there is none or it is not in the vocabulary.

@@ -9,6 +9,16 @@ import org.jspecify.annotations.Nullable;
 final class AdapterKeys {
   private AdapterKeys() {}
 
+  /// The keys that mean something only with an adapter.
+  static List<String> names() {
+    ConfigKeyList keys = new ConfigKeyList();
+    addTo(keys);
+    return keys.all().stream()
+        .map(ConfigKey::name)
+        .filter(name -> !name.equals("use_peft"))
+        .toList();
+  }
+
   static void addTo(ConfigKeyList keys) {
     lora(keys);
   }
@@ -58,6 +68,16 @@ final class AdapterKeys {
         ConfigType.map(ConfigType.positive()),
         SftConfigBuilder::alphaPattern,
         lora(LoraConfig::alphaPattern));
+    keys.nullable(
+        "modules_to_save",
+        ConfigType.list(ConfigType.text()),
+        (b, v) -> b.modulesToSave(v == null ? List.of() : v),
+        lora(LoraConfig::modulesToSave));
+    keys.key(
+        "ensure_weight_tying",
+        ConfigType.bool(),
+        SftConfigBuilder::ensureWeightTying,
+        lora(LoraConfig::ensureWeightTying));
     keys.key(
         "init_lora_weights",
         ConfigType.initialization(),

@@ -6,6 +6,7 @@ import dev.gatun.model.LoraConfig.Modules;
 import dev.gatun.model.LoraConfig.Modules.Names;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /// The keys of the adapter. One of the layers of [SftConfigBuilder], which has all keys.
@@ -22,6 +23,8 @@ public abstract sealed class AdapterSettings extends RunSettings permits SftConf
   private Map<String, Integer> rankPattern = Map.of();
   private Map<String, Double> alphaPattern = Map.of();
   private Initialization initLoraWeights = Initialization.KAIMING_UNIFORM;
+  private List<String> modulesToSave = List.of();
+  private boolean ensureWeightTying = false;
 
   AdapterSettings() {}
 
@@ -85,6 +88,21 @@ public abstract sealed class AdapterSettings extends RunSettings permits SftConf
     return self();
   }
 
+  public SftConfigBuilder modulesToSave(List<String> value) {
+    modulesToSave = value;
+    return self();
+  }
+
+  public SftConfigBuilder ensureWeightTying(boolean value) {
+    ensureWeightTying = value;
+    return self();
+  }
+
+  /// The adapter that no key describes.
+  static LoraConfig defaultLora() {
+    return Objects.requireNonNull(new SftConfigBuilder().lora());
+  }
+
   final @Nullable LoraConfig lora() {
     return usePeft
         ? new LoraConfig(
@@ -98,7 +116,9 @@ public abstract sealed class AdapterSettings extends RunSettings permits SftConf
             layersPattern,
             rankPattern,
             alphaPattern,
-            initLoraWeights)
+            initLoraWeights,
+            modulesToSave,
+            ensureWeightTying)
         : null;
   }
 }

@@ -25,8 +25,10 @@ final class BatchStream implements AutoCloseable {
   /// One update's batches.
   record Batches(Update update, List<PackedBatch> microBatches) {}
 
-  BatchStream(UpdateOrder order, PreparedDataset dataset) {
+  /// @param done updates that were made before, by the run that this one goes on with
+  BatchStream(UpdateOrder order, PreparedDataset dataset, int done) {
     this.order = order;
+    step = done;
     this.dataset = dataset;
     next = submit();
   }
@@ -52,7 +54,7 @@ final class BatchStream implements AutoCloseable {
   }
 
   private @Nullable Future<Batches> submit() {
-    if (step == order.updates()) {
+    if (step >= order.updates()) {
       return null;
     }
     int wanted = ++step;

@@ -71,6 +71,21 @@ record ConfigType<T>(
         Path::toString);
   }
 
+  /// `true` is the newest checkpoint and reads as `last`; `false` is none and reads as nothing.
+  static ConfigType<String> resumption() {
+    return new ConfigType<>(
+        "true, false, last or the path of a checkpoint",
+        value -> {
+          Boolean flag = scalar(value, Boolean.class);
+          if (flag != null) {
+            return flag ? Resumption.LAST : "";
+          }
+          String text = scalar(value, String.class);
+          return text == null || text.isBlank() || text.indexOf('\0') >= 0 ? null : text;
+        },
+        text -> text);
+  }
+
   static ConfigType<Boolean> bool() {
     return new ConfigType<>("true or false", value -> scalar(value, Boolean.class), flag -> flag);
   }
@@ -249,15 +264,21 @@ record ConfigType<T>(
   /// PEFT's `init_lora_weights`.
   static ConfigType<Initialization> initialization() {
     return new ConfigType<>(
-        "true (Kaiming uniform) or gaussian",
+        "true (Kaiming uniform), false, gaussian or orthogonal",
         value ->
-            Boolean.TRUE.equals(scalar(value, Boolean.class))
-                ? Initialization.KAIMING_UNIFORM
-                : "gaussian".equals(scalar(value, String.class)) ? Initialization.GAUSSIAN : null,
+            switch (value instanceof Scalar s ? String.valueOf(s.value()) : "") {
+              case "true" -> Initialization.KAIMING_UNIFORM;
+              case "false" -> Initialization.UNIFORM;
+              case "gaussian" -> Initialization.GAUSSIAN;
+              case "orthogonal" -> Initialization.ORTHOGONAL;
+              default -> null;
+            },
         initialization ->
             switch (initialization) {
               case KAIMING_UNIFORM -> true;
               case GAUSSIAN -> "gaussian";
+              case ORTHOGONAL -> "orthogonal";
+              case UNIFORM -> false;
             });
   }
 

@@ -10,6 +10,7 @@ final class DataKeys {
   static void addTo(ConfigKeyList keys) {
     model(keys);
     data(keys);
+    ChatKeys.addTo(keys);
   }
 
   private static void model(ConfigKeyList keys) {
@@ -24,6 +25,11 @@ final class DataKeys {
         path,
         SftConfigBuilder::tokenizerNameOrPath,
         c -> c.model().tokenizerNameOrPath());
+    keys.nullable(
+        "adapter_name_or_path",
+        path,
+        SftConfigBuilder::adapterNameOrPath,
+        c -> c.model().adapterNameOrPath());
     keys.key(
         "load_in_4bit",
         ConfigType.bool(),

@@ -10,9 +10,10 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /// The keys of the model and the data. One of the layers of [SftConfigBuilder], which has all keys.
-public abstract sealed class DataSettings permits TrainingSettings {
+public abstract sealed class DataSettings extends ChatSettings permits TrainingSettings {
   private @Nullable Path modelNameOrPath;
   private @Nullable Path tokenizerNameOrPath;
+  private @Nullable Path adapterNameOrPath;
   private boolean loadIn4bit = false;
   private boolean useBnbNestedQuant = false;
   private String device = "auto";
@@ -31,8 +32,6 @@ public abstract sealed class DataSettings permits TrainingSettings {
 
   DataSettings() {}
 
-  abstract SftConfigBuilder self();
-
   public SftConfigBuilder modelNameOrPath(Path value) {
     modelNameOrPath = value;
     return self();
@@ -40,6 +39,11 @@ public abstract sealed class DataSettings permits TrainingSettings {
 
   public SftConfigBuilder tokenizerNameOrPath(@Nullable Path value) {
     tokenizerNameOrPath = value;
+    return self();
+  }
+
+  public SftConfigBuilder adapterNameOrPath(@Nullable Path value) {
+    adapterNameOrPath = value;
     return self();
   }
 
@@ -122,6 +126,7 @@ public abstract sealed class DataSettings permits TrainingSettings {
     return new Model(
         required(modelNameOrPath, "model_name_or_path"),
         tokenizerNameOrPath,
+        adapterNameOrPath,
         loadIn4bit,
         useBnbNestedQuant,
         device);
@@ -140,7 +145,9 @@ public abstract sealed class DataSettings permits TrainingSettings {
         paddingFree,
         completionOnlyLoss,
         shuffleDataset,
-        cacheDir);
+        cacheDir,
+        isAssistantOnlyLoss(),
+        chat());
   }
 
   static <T> T required(@Nullable T value, String key) {

@@ -32,6 +32,8 @@ final class ForeignKeys {
           Map.entry("use_lora", "use_peft"),
           Map.entry("r", "lora_r"),
           Map.entry("target_modules", "lora_target_modules"),
+          Map.entry("lora_modules_to_save", "modules_to_save"),
+          Map.entry("embedding_lr", "embedding_learning_rate"),
           Map.entry("lora_exclude_modules", "exclude_modules"));
 
   /// Aliases that say the same under PEFT's own name; they need no notice.
@@ -130,19 +132,14 @@ final class ForeignKeys {
     }
     for (String key :
         List.of(
-            "resume_from_checkpoint",
             "deepspeed",
             "fsdp",
-            "chat_template_path",
             "model_init_kwargs",
             "dataset_kwargs",
-            "modules_to_save",
-            "lora_modules_to_save",
             "trainable_token_indices",
             "target_parameters",
             "lora_target_parameters",
             "layer_replication",
-            "embedding_learning_rate",
             "eos_token",
             "pad_token",
             "dataset_config",
@@ -151,7 +148,6 @@ final class ForeignKeys {
       keys.put(key, neutral);
     }
     keys.put("fp16", new Refused(List.of(false), "float16 needs loss scaling; use bf16"));
-    keys.put("assistant_only_loss", new Refused(List.of(false), "use prompt/completion data"));
     keys.put("bnb_4bit_quant_type", new Refused(List.of("nf4"), "use nf4"));
     keys.put("bias", new Refused(List.of("none"), "use none"));
     keys.put("label_smoothing_factor", new Refused(List.of(0L, 0.0), "use 0"));
@@ -169,6 +165,7 @@ final class ForeignKeys {
   /// Every name that may be written, for suggestions.
   static List<String> known() {
     return Stream.of(
+            Stream.of(Presets.KEY),
             ConfigKeys.ALL.stream().map(ConfigKey::name),
             ALIASES.keySet().stream(),
             IGNORED.keySet().stream(),

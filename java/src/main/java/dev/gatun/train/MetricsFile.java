@@ -27,6 +27,18 @@ final class MetricsFile implements TrainingListener {
     this.file = file;
   }
 
+  /// Goes on after these lines.
+  void restore(String text) {
+    lines.setLength(0);
+    lines.append(text);
+    writtenLength = -1;
+  }
+
+  /// All lines so far.
+  String text() {
+    return lines.toString();
+  }
+
   @Override
   public void on(TrainingEvent event) {
     switch (event) {

@@ -49,11 +49,15 @@ final class ModelFiles {
           new LowRank(
               value(values, ModuleTree.loraA(path)), value(values, ModuleTree.loraB(path))));
     }
-    return new PeftAdapter(lora, config.model().modelNameOrPath().toString(), modules);
+    Map<String, Tensor> saved = new TreeMap<>();
+    for (String path : training.replaced().starts().keySet()) {
+      saved.put(path, value(values, training.replaced().parameter(path)));
+    }
+    return new PeftAdapter(lora, config.model().modelNameOrPath().toString(), modules, saved);
   }
 
-  private static Tensor value(Map<String, Tensor> values, String name) {
-    Tensor value = values.get(name);
+  private static Tensor value(Map<String, Tensor> values, @Nullable String name) {
+    Tensor value = name == null ? null : values.get(name);
     if (value == null) {
       throw new IllegalStateException("no parameter " + name);
     }

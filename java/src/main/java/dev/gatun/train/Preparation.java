@@ -1,20 +1,25 @@
 package dev.gatun.train;
 
 import dev.gatun.InputException;
+import dev.gatun.adapter.AdapterStart;
 import dev.gatun.data.Dataset;
 import dev.gatun.data.PreparedDataset;
 import dev.gatun.data.SftDataOptions;
 import dev.gatun.data.SftPreparation;
 import dev.gatun.data.TokenCache;
+import dev.gatun.io.AdapterFiles;
 import dev.gatun.io.Checkpoint;
+import dev.gatun.io.PeftAdapter;
 import dev.gatun.model.LoraConfig;
 import dev.gatun.model.ModelConfig;
 import dev.gatun.nn.LoraInitializer;
 import dev.gatun.nn.LoraTargets;
+import dev.gatun.nn.ModulesToSave;
 import dev.gatun.nn.Training;
 import dev.gatun.text.Tokenizer;
 import java.nio.file.Path;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /// Opens what a configuration names: checkpoint, tokenizer, data. Everything is checked before
 /// anything large is read or reserved.
@@ -23,13 +28,14 @@ final class Preparation implements AutoCloseable {
   private final Resources resources = new Resources();
   private final TrainingInputs inputs;
 
-  private Preparation(SftConfig config) {
-    this.config = config;
+  private Preparation(SftConfig given) {
     try {
+      PeftAdapter adapter = adapter(given);
+      config = adapter == null ? given : continued(given, adapter.config());
       Checkpoint checkpoint = Checkpoint.open(config.model().modelNameOrPath());
       resources.add(checkpoint::close);
       requireTrainable(checkpoint.config());
-      Training training = training(checkpoint.config());
+      Training training = training(checkpoint.config(), adapter);
       Tokenizer tokenizer = Tokenizer.open(config.model().tokenizer());
       resources.add(tokenizer::close);
       requireVocabulary(tokenizer, checkpoint);
@@ -50,6 +56,34 @@ final class Preparation implements AutoCloseable {
     return new Preparation(config);
   }
 
+  /// The configuration; that of the adapter where one is trained on.
+  SftConfig config() {
+    return config;
+  }
+
+  private static @Nullable PeftAdapter adapter(SftConfig config) {
+    Path directory = config.model().adapterNameOrPath();
+    return directory == null ? null : AdapterFiles.read(directory);
+  }
+
+  /// An adapter is what its own configuration says, so another one can only be meant by mistake.
+  private static SftConfig continued(SftConfig config, LoraConfig adapter) {
+    LoraConfig asked = config.lora();
+    if (!adapter.equals(asked) && !AdapterSettings.defaultLora().equals(asked)) {
+      throw new InputException(
+          "the configuration describes another adapter than %s holds: %s against %s; leave the keys of the adapter out"
+              .formatted(config.model().adapterNameOrPath(), asked, adapter));
+    }
+    return new SftConfig(
+        config.model(),
+        config.data(),
+        config.optimization(),
+        config.loop(),
+        config.evaluation(),
+        config.output(),
+        adapter);
+  }
+
   TrainingInputs inputs() {
     return inputs;
   }
@@ -62,7 +96,11 @@ final class Preparation implements AutoCloseable {
     }
   }
 
-  private Training training(ModelConfig model) {
+  private Training training(ModelConfig model, @Nullable PeftAdapter adapter) {
+    if (adapter != null) {
+      return AdapterStart.training(
+          adapter, model, String.valueOf(config.model().adapterNameOrPath()));
+    }
     LoraConfig lora = config.lora();
     return lora == null
         ? new Training.Full()
@@ -71,7 +109,8 @@ final class Preparation implements AutoCloseable {
                 LoraTargets.resolve(lora, model),
                 model,
                 lora.initialization(),
-                config.loop().seed()));
+                config.loop().seed()),
+            ModulesToSave.resolve(lora, model));
   }
 
   private void requireVocabulary(Tokenizer tokenizer, Checkpoint checkpoint) {

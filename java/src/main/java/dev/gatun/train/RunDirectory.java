@@ -7,12 +7,12 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayDeque;
 import java.util.Comparator;
 import java.util.Deque;
 import java.util.List;
 import java.util.function.Consumer;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -31,12 +31,18 @@ final class RunDirectory {
           "tokenizer.model",
           "chat_template.jinja");
 
+  /// Names under which files, new checkpoints and old ones lie while they are not complete.
+  private static final Pattern UNFINISHED =
+      Pattern.compile("\\..+\\.\\d+-\\d+\\.tmp|\\.checkpoint-\\d+(\\.old)?\\.tmp");
+
   private final Path path;
+  private final boolean goesOn;
   private final @Nullable Integer checkpointLimit;
   private final Deque<Path> checkpoints = new ArrayDeque<>();
 
-  private RunDirectory(Path path, @Nullable Integer checkpointLimit) {
+  private RunDirectory(Path path, @Nullable Integer checkpointLimit, boolean goesOn) {
     this.path = path;
+    this.goesOn = goesOn;
     this.checkpointLimit = checkpointLimit;
   }
 
@@ -48,7 +54,8 @@ final class RunDirectory {
     if (Files.exists(path) && !Files.isDirectory(path)) {
       throw new InputException("output_dir %s is a file; name a directory".formatted(path));
     }
-    if (!output.overwriteOutputDir() && Files.isDirectory(path) && !isEmpty(path)) {
+    boolean goesOn = output.resumeFromCheckpoint() != null;
+    if (!output.overwriteOutputDir() && !goesOn && Files.isDirectory(path) && !isEmpty(path)) {
       throw new InputException(
           "output_dir %s is not empty; name another, or set overwrite_output_dir: true"
               .formatted(path));
@@ -62,7 +69,7 @@ final class RunDirectory {
                   existing,
                   Files.isDirectory(existing) ? "not writable" : "not a directory"));
     }
-    return new RunDirectory(path, output.saveTotalLimit());
+    return new RunDirectory(path, output.saveTotalLimit(), goesOn);
   }
 
   private static boolean isEmpty(Path directory) {
@@ -94,14 +101,16 @@ final class RunDirectory {
   /// @param content writes the files into the directory it is given
   Path checkpoint(int step, Consumer<Path> content) {
     Path target = path.resolve("checkpoint-" + step);
-    if (Files.exists(target)) {
+    if (Files.exists(target) && !goesOn) {
       // Only with overwrite_output_dir: file by file, to leave what else is there alone.
       content.accept(target);
     } else {
       Path unfinished = path.resolve(".checkpoint-" + step + ".tmp");
       try {
+        delete(unfinished);
         content.accept(unfinished);
-        Files.move(unfinished, target, StandardCopyOption.ATOMIC_MOVE);
+        discard(target);
+        AtomicFiles.renameDirectory(unfinished, target);
         rotate(target);
       } catch (IOException e) {
         throw new FailureException(
@@ -114,15 +123,43 @@ final class RunDirectory {
     return target;
   }
 
-  private void rotate(Path newest) {
+  private void rotate(Path newest) throws IOException {
+    checkpoints.remove(newest);
     checkpoints.addLast(newest);
     while (checkpointLimit != null && checkpoints.size() > checkpointLimit) {
-      delete(checkpoints.removeFirst());
+      discard(checkpoints.removeFirst());
     }
   }
 
+  /// Removes a checkpoint that may be interrupted at any moment: under another name first, so that
+  /// nobody takes what is left of it for a checkpoint.
+  private void discard(Path checkpoint) throws IOException {
+    if (Files.isDirectory(checkpoint)) {
+      Path doomed = path.resolve(".%s.old.tmp".formatted(checkpoint.getFileName()));
+      delete(doomed);
+      AtomicFiles.renameDirectory(checkpoint, doomed);
+      delete(doomed);
+    }
+  }
+
+  /// Takes over the checkpoints of a run that goes on after update `step`, and clears away what it
+  /// left half-written.
+  void adopt(int step) {
+    if (!Files.isDirectory(path)) {
+      return;
+    }
+    for (Path entry : RunCheckpoint.list(path)) {
+      if (UNFINISHED.matcher(entry.getFileName().toString()).matches()) {
+        delete(entry);
+      }
+    }
+    Resumption.checkpoints(path).stream()
+        .filter(checkpoint -> Resumption.step(checkpoint) <= step)
+        .forEach(checkpoints::addLast);
+  }
+
   private static void delete(Path directory) {
-    if (!Files.isDirectory(directory)) {
+    if (!Files.exists(directory)) {
       return;
     }
     try (Stream<Path> entries = Files.walk(directory)) {
@@ -136,12 +173,17 @@ final class RunDirectory {
 
   /// Copies the tokenizer beside the weights, so that the directory can be served.
   static void copyTokenizer(Path tokenizer, Path target) {
-    Path source = Files.isDirectory(tokenizer) ? tokenizer : tokenizer.toAbsolutePath().getParent();
-    for (String name : TOKENIZER_FILES) {
-      if (source != null && Files.isRegularFile(source.resolve(name))) {
-        copy(source.resolve(name), target.resolve(name));
-      }
+    for (Path file : tokenizerFiles(tokenizer)) {
+      copy(file, target.resolve(file.getFileName()));
     }
+  }
+
+  /// The files of a tokenizer that are there, the chat template among them.
+  static List<Path> tokenizerFiles(Path tokenizer) {
+    Path source = Files.isDirectory(tokenizer) ? tokenizer : tokenizer.toAbsolutePath().getParent();
+    return source == null
+        ? List.of()
+        : TOKENIZER_FILES.stream().map(source::resolve).filter(Files::isRegularFile).toList();
   }
 
   /// Copies one file.

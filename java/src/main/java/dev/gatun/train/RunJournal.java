@@ -29,12 +29,15 @@ final class RunJournal {
   private final TrainingEvent.Schedule schedule;
   private final int evalSteps;
   private final int saveSteps;
-  private final long startedAt = System.nanoTime();
+  private final MetricsFile metrics;
+  private final @Nullable RunIdentity identity;
+  private long startedAt = System.nanoTime();
   private long updateStartedAt = startedAt;
   private long rowsSeen;
   private @Nullable Update last;
   private @Nullable EvaluationResult lastEvaluation;
   private int evaluatedAt = -1;
+  private int savedAt = -1;
 
   RunJournal(
       SftConfig config,
@@ -56,11 +59,16 @@ final class RunJournal {
             everyEval == null ? config.evaluation().loggingSteps() : everyEval, order.updates());
     saveSteps = Steps.every(config.output().saveSteps(), order.updates());
     this.listeners = new ArrayList<>(listeners);
-    this.listeners.add(new MetricsFile(directory.file("metrics.jsonl")));
+    metrics = new MetricsFile(directory.file(RunCheckpoint.METRICS));
+    this.listeners.add(metrics);
+    boolean resumable =
+        config.output().saveStrategy() != Interval.NO && !config.output().saveOnlyModel();
+    identity = resumable ? RunIdentity.of(config) : null;
   }
 
-  /// Tells what was read and planned.
-  void start() {
+  /// Tells what was read and planned, and goes on where a checkpoint was written.
+  void start(Resumption resumption) {
+    resumption.notices().forEach(notice -> tell(new Notice(notice)));
     PreparedDataset evaluation = inputs.evaluation();
     inputs.rows().report().notices().forEach(notice -> tell(new Notice(notice)));
     int longest = TrainingInputs.longest(inputs.rows());
@@ -78,7 +86,25 @@ final class RunJournal {
             session.model().parameters().count(),
             inputs.rows().report(),
             evaluation == null ? null : evaluation.report()));
+    if (config.output().resumeFromCheckpoint() != null) {
+      directory.adopt(resumption.step());
+    }
+    if (resumption.checkpoint() != null) {
+      restore(resumption.checkpoint());
+    }
     updateStartedAt = System.nanoTime();
+  }
+
+  private void restore(RunCheckpoint checkpoint) {
+    checkpoint.restore(session);
+    RunState saved = checkpoint.state();
+    state.restore(checkpoint.trainerState(), saved.sums(), saved.tokensSeen());
+    metrics.restore(checkpoint.metrics());
+    last = session.order().update(saved.step());
+    rowsSeen = saved.rowsSeen();
+    evaluatedAt = saved.evaluatedAt();
+    savedAt = saved.step();
+    startedAt = System.nanoTime() - (long) (saved.elapsedSeconds() * 1e9);
   }
 
   /// Counts an update.
@@ -133,16 +159,20 @@ final class RunJournal {
   }
 
   void saveCheckpoint() {
-    tell(new Saved(step(), directory.checkpoint(step(), this::writeAll)));
+    savedAt = step();
+    tell(new Saved(step(), directory.checkpoint(step(), this::writeCheckpoint)));
     updateStartedAt = System.nanoTime();
   }
 
-  /// Saves the end of the run.
+  /// Saves the end of the run, and of one that was stopped what it needs to go on.
   TrainingResult finish() {
+    if (identity != null && step() > 0 && !isComplete() && savedAt != step()) {
+      saveCheckpoint();
+    }
     Duration elapsed = Duration.ofNanos(System.nanoTime() - startedAt);
     state.finish(elapsed, rowsSeen);
     writeAll(directory.path());
-    AtomicFiles.writeText(directory.file("config.yaml"), SftConfigWriter.toYaml(config));
+    AtomicFiles.writeText(directory.file(RunCheckpoint.CONFIG), resolvedConfiguration());
     tell(new Saved(step(), directory.path()));
     tell(new Finished(step(), !isComplete(), state.meanLoss(), elapsed, directory.path()));
     return new TrainingResult(
@@ -174,7 +204,36 @@ final class RunJournal {
   private void writeAll(Path target) {
     model.write(target);
     RunDirectory.copyTokenizer(config.model().tokenizer(), target);
-    AtomicFiles.writeText(target.resolve("trainer_state.json"), state.toJson());
+    AtomicFiles.writeText(target.resolve(RunCheckpoint.TRAINER_STATE), state.toJson());
+  }
+
+  private void writeCheckpoint(Path target) {
+    writeAll(target);
+    if (identity == null) {
+      return;
+    }
+    session.tensors().write(target);
+    AtomicFiles.writeText(target.resolve(RunCheckpoint.CONFIG), resolvedConfiguration());
+    AtomicFiles.writeText(target.resolve(RunCheckpoint.METRICS), metrics.text());
+    RunState run =
+        new RunState(
+            step(),
+            session.optimizerSteps(),
+            session.microBatches(),
+            session.tokensSeen(),
+            rowsSeen,
+            evaluatedAt,
+            (System.nanoTime() - startedAt) * 1e-9,
+            state.sums(),
+            identity,
+            RunCheckpoint.digests(target));
+    AtomicFiles.writeText(target.resolve(RunState.FILE), run.toJson());
+  }
+
+  /// Repeats the whole run, however often this one was interrupted.
+  private String resolvedConfiguration() {
+    return SftConfigWriter.toYaml(
+        config.toBuilder().resumeFromCheckpoint(null).resumeForce(false).build());
   }
 
   private int step() {
@@ -182,7 +241,7 @@ final class RunJournal {
   }
 
   private boolean isComplete() {
-    return step() == schedule.updates();
+    return step() >= schedule.updates();
   }
 
   private void tell(TrainingEvent event) {

@@ -67,5 +67,20 @@ final class RunKeys {
         ConfigType.integer(1),
         SftConfigBuilder::saveTotalLimit,
         c -> c.output().saveTotalLimit());
+    keys.key(
+        "save_only_model",
+        ConfigType.bool(),
+        SftConfigBuilder::saveOnlyModel,
+        c -> c.output().saveOnlyModel());
+    keys.nullable(
+        "resume_from_checkpoint",
+        ConfigType.resumption(),
+        (b, v) -> b.resumeFromCheckpoint(v == null || v.isEmpty() ? null : v),
+        c -> c.output().resumeFromCheckpoint());
+    keys.key(
+        "resume_force",
+        ConfigType.bool(),
+        SftConfigBuilder::resumeForce,
+        c -> c.output().resumeForce());
   }
 }

@@ -19,6 +19,9 @@ public abstract sealed class RunSettings extends TrainingSettings permits Adapte
   private Interval saveStrategy = Interval.STEPS;
   private double saveSteps = 500;
   private @Nullable Integer saveTotalLimit;
+  private boolean saveOnlyModel = false;
+  private @Nullable String resumeFromCheckpoint;
+  private boolean resumeForce = false;
 
   RunSettings() {}
 
@@ -77,6 +80,21 @@ public abstract sealed class RunSettings extends TrainingSettings permits Adapte
     return self();
   }
 
+  public SftConfigBuilder saveOnlyModel(boolean value) {
+    saveOnlyModel = value;
+    return self();
+  }
+
+  public SftConfigBuilder resumeFromCheckpoint(@Nullable String value) {
+    resumeFromCheckpoint = value;
+    return self();
+  }
+
+  public SftConfigBuilder resumeForce(boolean value) {
+    resumeForce = value;
+    return self();
+  }
+
   final Evaluation evaluation() {
     return new Evaluation(
         loggingSteps,
@@ -93,6 +111,9 @@ public abstract sealed class RunSettings extends TrainingSettings permits Adapte
         overwriteOutputDir,
         saveStrategy,
         saveSteps,
-        saveTotalLimit);
+        saveTotalLimit,
+        saveOnlyModel,
+        resumeFromCheckpoint,
+        resumeForce);
   }
 }

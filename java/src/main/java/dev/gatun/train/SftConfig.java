@@ -1,5 +1,6 @@
 package dev.gatun.train;
 
+import dev.gatun.data.ChatOptions;
 import dev.gatun.data.OverlongPolicy;
 import dev.gatun.data.PackingStrategy;
 import dev.gatun.model.LoraConfig;
@@ -40,12 +41,14 @@ public record SftConfig(
   ///
   /// @param modelNameOrPath directory of the checkpoint
   /// @param tokenizerNameOrPath directory of the tokenizer, or null for the checkpoint's own
+  /// @param adapterNameOrPath directory of the adapter to go on training, or null for a new one
   /// @param loadIn4bit whether the linear layers are quantised to NF4 while they are read
   /// @param useBnbNestedQuant whether the scales of the blocks are quantised again
   /// @param device `auto`, `cpu` or `cuda:N`; whoever picks the backend reads it
   public record Model(
       Path modelNameOrPath,
       @Nullable Path tokenizerNameOrPath,
+      @Nullable Path adapterNameOrPath,
       boolean loadIn4bit,
       boolean useBnbNestedQuant,
       String device) {
@@ -64,6 +67,8 @@ public record SftConfig(
   /// @param evalPacking null for the value of `packing`
   /// @param completionOnlyLoss null for true exactly if the data has prompts and completions
   /// @param cacheDir where tokenised data is kept, or null for nowhere
+  /// @param assistantOnlyLoss whether only the assistant's turns of conversations are trained
+  /// @param chat how conversations become rows
   public record Data(
       List<Path> datasetPath,
       List<Path> evalDatasetPath,
@@ -76,7 +81,9 @@ public record SftConfig(
       boolean paddingFree,
       @Nullable Boolean completionOnlyLoss,
       boolean shuffleDataset,
-      @Nullable Path cacheDir) {
+      @Nullable Path cacheDir,
+      boolean assistantOnlyLoss,
+      ChatOptions chat) {
     public Data {
       datasetPath = List.copyOf(datasetPath);
       evalDatasetPath = List.copyOf(evalDatasetPath);
@@ -88,6 +95,8 @@ public record SftConfig(
   /// @param lrSchedulerKwargs numbers that the schedule takes by name; true counts as 1
   /// @param warmupSteps below 1 a ratio of all updates, rounded up
   /// @param momentum for sgd
+  /// @param embeddingLearningRate of the embedding and the head, or null for that of the others
+  /// @param loraplusLrRatio what B's learning rate is multiplied by, or null for 1
   /// @param maxGradNorm 0 for no clipping
   public record Optimization(
       double learningRate,
@@ -96,6 +105,8 @@ public record SftConfig(
       double warmupSteps,
       OptimizerName optim,
       double momentum,
+      @Nullable Double embeddingLearningRate,
+      @Nullable Double loraplusLrRatio,
       double weightDecay,
       double adamBeta1,
       double adamBeta2,
@@ -146,12 +157,18 @@ public record SftConfig(
   /// What is written, and where.
   ///
   /// @param saveTotalLimit checkpoints of this run that are kept, or null for all
+  /// @param saveOnlyModel whether checkpoints lack what a run needs to go on from them
+  /// @param resumeFromCheckpoint `last`, the path of a checkpoint, or null to begin at the start
+  /// @param resumeForce whether to go on although data, model or configuration differ
   public record Output(
       Path outputDir,
       boolean overwriteOutputDir,
       Interval saveStrategy,
       double saveSteps,
-      @Nullable Integer saveTotalLimit) {}
+      @Nullable Integer saveTotalLimit,
+      boolean saveOnlyModel,
+      @Nullable String resumeFromCheckpoint,
+      boolean resumeForce) {}
 
   /// Optimisers, under Hugging Face's names. The paged ones keep their state where the others do.
   public enum OptimizerName {

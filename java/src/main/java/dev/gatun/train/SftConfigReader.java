@@ -11,6 +11,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /// Reads an [SftConfig] from YAML or JSON. Keys stand at the top; a section `lora` (or
@@ -21,6 +22,7 @@ public final class SftConfigReader {
 
   private final List<String> notices = new ArrayList<>();
   private final Map<String, Setting> settings = new LinkedHashMap<>();
+  private @Nullable Entry preset;
 
   private SftConfigReader() {}
 
@@ -56,6 +58,7 @@ public final class SftConfigReader {
     for (String override : overrides) {
       override(override);
     }
+    preset();
     SftConfigBuilder builder = SftConfig.builder();
     for (ConfigKey<?> key : ConfigKeys.ALL) {
       Setting setting = settings.get(key.name());
@@ -70,6 +73,34 @@ public final class SftConfigReader {
     } catch (InputException e) {
       throw new InputException(file.location().source() + ": " + e.getMessage(), e);
     }
+  }
+
+  /// Lays the preset, if one is named, under the keys that are set.
+  private void preset() {
+    if (preset == null) {
+      return;
+    }
+    Map<String, Setting> chosen = Map.copyOf(settings);
+    Presets.named(preset.value())
+        .entries()
+        .forEach((key, entry) ->
+            settings.putIfAbsent(key, new Setting(key, entry.key(), entry.value())));
+    Setting adapter = settings.get("use_peft");
+    boolean trainsEveryWeight =
+        adapter != null && !ConfigType.bool().read("use_peft", adapter.value());
+    if (trainsEveryWeight && !chosen.containsKey("use_peft")) {
+      AdapterKeys.names().stream()
+          .map(chosen::get)
+          .filter(Objects::nonNull)
+          .findFirst()
+          .ifPresent(SftConfigReader::refuseWithoutAdapter);
+    }
+  }
+
+  private static void refuseWithoutAdapter(Setting setting) {
+    throw new InputException(
+        "%s: this preset trains every weight, so %s would do nothing; set use_peft: true"
+            .formatted(setting.where(), setting.writtenAs()));
   }
 
   private void explainPaging(SftConfig.OptimizerName optimizer) {
@@ -118,6 +149,10 @@ public final class SftConfigReader {
   }
 
   private void put(String written, Entry entry, boolean replace) {
+    if (written.equals(Presets.KEY)) {
+      preset = entry;
+      return;
+    }
     String key = ForeignKeys.ALIASES.getOrDefault(written, written);
     if (ConfigKeys.ALL.stream().noneMatch(known -> known.name().equals(key))) {
       foreign(written, entry);

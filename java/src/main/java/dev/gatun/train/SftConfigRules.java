@@ -19,6 +19,10 @@ final class SftConfigRules {
     SftConfig.Data data = config.data();
     require(!data.datasetPath().isEmpty(), "dataset_path is missing; every run needs it");
     require(
+        data.chat().trainOn() == null
+            || (data.completionOnlyLoss() == null && !data.assistantOnlyLoss()),
+        "train_on says what completion_only_loss and assistant_only_loss say; set only one of them");
+    require(
         !data.packing() || data.maxLength() != null,
         "packing needs max_length, the length of a packed row; set it");
     require(
@@ -30,6 +34,18 @@ final class SftConfigRules {
     require(
         config.optimization().momentum() == 0 || config.optimization().optim() == OptimizerName.SGD,
         "momentum is for optim sgd; remove it");
+    require(
+        config.optimization().embeddingLearningRate() == null
+            || config.lora() == null
+            || config.model().adapterNameOrPath() != null
+            || !config.lora().modulesToSave().isEmpty(),
+        "embedding_learning_rate is for modules_to_save, which names nothing; add embed_tokens or lm_head there, or remove it");
+    require(
+        config.model().adapterNameOrPath() == null || config.lora() != null,
+        "adapter_name_or_path names an adapter and use_peft is false; remove one of them");
+    require(
+        config.optimization().loraplusLrRatio() == null || config.lora() != null,
+        "loraplus_lr_ratio is for adapters and use_peft is false; remove it");
     require(
         config.loop().gradientCheckpointing() != GradientCheckpointing.AUTO
             || !config.loop().activationOffloading(),

@@ -36,13 +36,20 @@ public final class SftTrainer {
   ///   before stays
   public TrainingResult run() {
     RunDirectory directory = RunDirectory.claim(config.output());
-    try (Preparation preparation = Preparation.open(config);
-        TrainingSession session = TrainingSession.open(preparation.inputs(), backend, config);
-        BatchStream stream = new BatchStream(session.order(), preparation.inputs().rows())) {
+    try (Preparation preparation = Preparation.open(config)) {
+      return run(preparation, Resumption.choose(preparation.config()), directory);
+    }
+  }
+
+  private TrainingResult run(
+      Preparation preparation, Resumption resumption, RunDirectory directory) {
+    TrainingInputs inputs = preparation.inputs();
+    try (TrainingSession session = TrainingSession.open(inputs, backend, preparation.config());
+        BatchStream stream = new BatchStream(session.order(), inputs.rows(), resumption.step())) {
       RunJournal journal =
-          new RunJournal(config, session, preparation.inputs(), directory, listeners);
-      journal.start();
-      if (config.evaluation().evalOnStart()) {
+          new RunJournal(preparation.config(), session, inputs, directory, listeners);
+      journal.start(resumption);
+      if (config.evaluation().evalOnStart() && resumption.step() == 0) {
         journal.evaluated(session.evaluate());
       }
       for (Batches batches = stream.next(); batches != null && !stopping; batches = stream.next()) {

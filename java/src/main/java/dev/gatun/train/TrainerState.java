@@ -1,5 +1,6 @@
 package dev.gatun.train;
 
+import dev.gatun.io.JsonObject;
 import dev.gatun.io.PythonJson;
 import dev.gatun.train.TrainingEvent.Evaluated;
 import dev.gatun.train.TrainingEvent.StepFinished;
@@ -17,7 +18,7 @@ final class TrainerState {
   private final SftConfig config;
   private final TrainingEvent.Schedule schedule;
   private final long parameters;
-  private final List<Map<String, Object>> history = new ArrayList<>();
+  private final List<Map<String, @Nullable Object>> history = new ArrayList<>();
   private final Means means = new Means();
   private final int loggingSteps;
   private int step;
@@ -31,6 +32,54 @@ final class TrainerState {
     this.schedule = schedule;
     this.parameters = parameters;
     loggingSteps = Steps.every(config.evaluation().loggingSteps(), schedule.updates());
+  }
+
+  /// What a run carries from update to update beside the history.
+  ///
+  /// @param lossSum over all updates
+  /// @param loss sum since the last log, as the components after it
+  record Sums(
+      double lossSum, double loss, double accuracy, double entropy, int updates, int microBatches) {
+    Map<String, Object> toMap() {
+      Map<String, Object> map = new TreeMap<>();
+      map.put("loss_sum", lossSum);
+      map.put("loss", loss);
+      map.put("accuracy", accuracy);
+      map.put("entropy", entropy);
+      map.put("updates", updates);
+      map.put("micro_batches", microBatches);
+      return map;
+    }
+
+    static Sums read(JsonObject json) {
+      return new Sums(
+          json.number("loss_sum"),
+          json.number("loss"),
+          json.number("accuracy"),
+          json.number("entropy"),
+          json.integer("updates", 0, Integer.MAX_VALUE),
+          json.integer("micro_batches", 0, Integer.MAX_VALUE));
+    }
+  }
+
+  Sums sums() {
+    return new Sums(
+        lossSum, means.loss, means.accuracy, means.entropy, means.updates, means.microBatches);
+  }
+
+  /// Goes on from a file that [#toJson] wrote.
+  void restore(JsonObject saved, Sums sums, long tokens) {
+    step = saved.integer("global_step", 0, Integer.MAX_VALUE);
+    epoch = saved.number("epoch");
+    history.clear();
+    history.addAll(saved.objects("log_history").stream().map(JsonObject::toMap).toList());
+    tokensSeen = tokens;
+    lossSum = sums.lossSum();
+    means.loss = sums.loss();
+    means.accuracy = sums.accuracy();
+    means.entropy = sums.entropy();
+    means.updates = sums.updates();
+    means.microBatches = sums.microBatches();
   }
 
   /// Sums since the last log.
@@ -58,7 +107,7 @@ final class TrainerState {
   }
 
   private void log(StepFinished finished) {
-    Map<String, Object> entry = new TreeMap<>();
+    Map<String, @Nullable Object> entry = new TreeMap<>();
     entry.put("entropy", means.entropy / means.microBatches);
     entry.put("epoch", epoch);
     entry.put("grad_norm", finished.gradientNorm());
@@ -78,7 +127,7 @@ final class TrainerState {
   void on(Evaluated evaluated) {
     EvaluationResult result = evaluated.result();
     double seconds = seconds(result.duration());
-    Map<String, Object> entry = new TreeMap<>();
+    Map<String, @Nullable Object> entry = new TreeMap<>();
     entry.put("epoch", evaluated.epoch());
     entry.put("eval_entropy", result.entropy());
     entry.put("eval_loss", result.rowWeightedLoss());
@@ -94,7 +143,7 @@ final class TrainerState {
   /// Adds the summary of a run that is over.
   void finish(Duration elapsed, long rowsSeen) {
     double seconds = seconds(elapsed);
-    Map<String, Object> entry = new TreeMap<>();
+    Map<String, @Nullable Object> entry = new TreeMap<>();
     entry.put("epoch", epoch);
     entry.put("step", step);
     entry.put("total_flos", operations());

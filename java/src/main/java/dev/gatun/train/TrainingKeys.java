@@ -1,7 +1,6 @@
 package dev.gatun.train;
 
 import dev.gatun.optim.Schedules;
-import dev.gatun.train.SftConfig.OptimizerName;
 import dev.gatun.train.SftConfig.SamplingStrategy;
 import java.util.Map;
 
@@ -22,6 +21,16 @@ final class TrainingKeys {
         unsigned,
         SftConfigBuilder::learningRate,
         c -> c.optimization().learningRate());
+    keys.nullable(
+        "embedding_learning_rate",
+        unsigned,
+        SftConfigBuilder::embeddingLearningRate,
+        c -> c.optimization().embeddingLearningRate());
+    keys.nullable(
+        "loraplus_lr_ratio",
+        ConfigType.positive(),
+        SftConfigBuilder::loraplusLrRatio,
+        c -> c.optimization().loraplusLrRatio());
     keys.key(
         "lr_scheduler_type",
         ConfigType.choice(Schedules.NAMES),
@@ -38,10 +47,7 @@ final class TrainingKeys {
         SftConfigBuilder::warmupSteps,
         c -> c.optimization().warmupSteps());
     keys.key(
-        "optim",
-        ConfigType.oneOf(OptimizerName.class),
-        SftConfigBuilder::optim,
-        c -> c.optimization().optim());
+        "optim", ForeignOptimizers.type(), SftConfigBuilder::optim, c -> c.optimization().optim());
     keys.key("momentum", fraction, SftConfigBuilder::momentum, c -> c.optimization().momentum());
     keys.key(
         "weight_decay",

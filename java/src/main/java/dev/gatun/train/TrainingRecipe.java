@@ -70,7 +70,7 @@ public final class TrainingRecipe {
   static Optimizer optimizer(
       Backend backend, Parameters parameters, SftConfig.Optimization optimization) {
     List<ParameterGroup> groups =
-        ParameterGroup.decayed(parameters, optimization.learningRate(), optimization.weightDecay());
+        ParameterGroup.of(parameters, rates(optimization), optimization.weightDecay());
     return switch (optimization.optim()) {
       case ADAMW_TORCH, ADAMW_TORCH_FUSED, PAGED_ADAMW_32BIT ->
           new AdamW(backend, parameters, groups, adamW(optimization));
@@ -81,6 +81,14 @@ public final class TrainingRecipe {
       case ADAFACTOR -> new Adafactor(backend, parameters, groups);
       case SGD -> new Sgd(backend, parameters, groups, optimization.momentum());
     };
+  }
+
+  private static ParameterGroup.Rates rates(SftConfig.Optimization optimization) {
+    double rate = optimization.learningRate();
+    Double embedding = optimization.embeddingLearningRate();
+    Double ratio = optimization.loraplusLrRatio();
+    return new ParameterGroup.Rates(
+        rate, embedding == null ? rate : embedding, ratio == null ? rate : rate * ratio);
   }
 
   private static AdamW.Settings adamW(SftConfig.Optimization optimization) {
@@ -123,10 +131,11 @@ public final class TrainingRecipe {
         packing,
         data.packingStrategy(),
         data.completionOnlyLoss(),
-        false,
+        data.assistantOnlyLoss(),
         data.shuffleDataset() && !evaluation,
         config.loop().seed(),
         data.paddingFree() && (packing || data.maxLength() == null),
-        data.overlongPolicy());
+        data.overlongPolicy(),
+        data.chat());
   }
 }

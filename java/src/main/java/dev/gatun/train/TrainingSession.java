@@ -153,6 +153,42 @@ public final class TrainingSession implements AutoCloseable {
       long tokens,
       long tokensSeen) {}
 
+  /// Host copies of everything that training has changed. Waits for the backend.
+  RunCheckpoint.Tensors tensors() {
+    return new RunCheckpoint.Tensors(model.parameters().download(), optimizer.downloadState());
+  }
+
+  /// Updates that the optimiser has counted.
+  long optimizerSteps() {
+    return optimizer.stepCount();
+  }
+
+  /// Forward passes of training so far.
+  long microBatches() {
+    return microBatches;
+  }
+
+  /// Tokens of all updates so far.
+  long tokensSeen() {
+    return tokensSeen;
+  }
+
+  /// Goes on from what [#tensors] and the counters were.
+  ///
+  /// @throws IllegalArgumentException if a tensor is missing or has another shape
+  void restore(RunCheckpoint.Tensors tensors, RunState state) {
+    for (Parameter parameter : model.parameters().all()) {
+      Tensor value = tensors.parameters().get(parameter.name());
+      if (value == null) {
+        throw new IllegalArgumentException("parameter " + parameter.name() + " is missing");
+      }
+      model.parameters().upload(parameter.name(), value);
+    }
+    optimizer.restore(tensors.optimizer(), state.optimizerSteps());
+    microBatches = state.microBatches();
+    tokensSeen = state.tokensSeen();
+  }
+
   /// Makes the update `step` of [#order], reading its batches here and now.
   public UpdateFigures update(int step) {
     List<PackedBatch> batches = new ArrayList<>();

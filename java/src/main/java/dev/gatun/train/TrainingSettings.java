@@ -17,6 +17,8 @@ public abstract sealed class TrainingSettings extends DataSettings permits RunSe
   private double warmupSteps = 0;
   private OptimizerName optim = OptimizerName.ADAMW_TORCH_FUSED;
   private double momentum = 0;
+  private @Nullable Double embeddingLearningRate;
+  private @Nullable Double loraplusLrRatio;
   private double weightDecay = 0;
   private double adamBeta1 = 0.9;
   private double adamBeta2 = 0.999;
@@ -39,6 +41,16 @@ public abstract sealed class TrainingSettings extends DataSettings permits RunSe
 
   public SftConfigBuilder learningRate(double value) {
     learningRate = value;
+    return self();
+  }
+
+  public SftConfigBuilder embeddingLearningRate(@Nullable Double value) {
+    embeddingLearningRate = value;
+    return self();
+  }
+
+  public SftConfigBuilder loraplusLrRatio(@Nullable Double value) {
+    loraplusLrRatio = value;
     return self();
   }
 
@@ -164,6 +176,8 @@ public abstract sealed class TrainingSettings extends DataSettings permits RunSe
         warmupSteps,
         optim,
         momentum,
+        embeddingLearningRate,
+        loraplusLrRatio,
         weightDecay,
         adamBeta1,
         adamBeta2,

@@ -47,11 +47,10 @@ class ConformanceCommandTest {
 
   @Test
   void whatIsNotSupportedFailsOnlyAStrictRun() throws IOException {
-    Path tokenise = Files.createDirectories(folder.resolve("sft/tokenise/chat"));
+    Path unknown = Files.createDirectories(folder.resolve("malformed/unknown_kind"));
+    Files.writeString(unknown.resolve("file.bin"), "");
     Files.writeString(
-        tokenise.resolve("dataset.jsonl"),
-        "{\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}]}\n");
-    Files.writeString(tokenise.resolve("expected.json"), "{}");
+        unknown.resolve("expected.json"), "{\"file.bin\": {\"expected\": \"refuse\"}}");
     Run lenient = Run.gatun("conformance", folder.toString());
 
     assertThat(lenient.out()).contains("0 failed", "not supported");

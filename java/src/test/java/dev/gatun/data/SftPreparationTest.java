@@ -189,7 +189,6 @@ class SftPreparationTest {
     assertRefused("{\"text\":\"\\ud800\"}\n", DEFAULTS, "line 1", "unpaired surrogate");
     assertRefused("{\"input_ids\":[1,-2]}\n", DEFAULTS, "line 1", "position 1");
     assertRefused("{\"input_ids\":[1,2],\"labels\":[1]}\n", DEFAULTS, "`labels` has 1 entries");
-    assertRefused("{\"messages\":[]}\n", DEFAULTS, "line 1", "chat data is not supported yet");
     assertRefused(
         "{\"text\":\"a\"}\n", DEFAULTS.withCompletionOnlyLoss(true), "completion_only_loss");
     assertRefused(

@@ -8,6 +8,7 @@ import dev.gatun.cpu.CpuBackend;
 import dev.gatun.generate.Generator.Completion;
 import dev.gatun.generate.Generator.Settings;
 import dev.gatun.io.WeightFormat;
+import dev.gatun.nn.Training;
 import dev.gatun.op.Backend;
 import dev.gatun.rules.Repository;
 import java.io.IOException;
@@ -16,7 +17,6 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
-import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Test;
@@ -119,7 +119,7 @@ class GeneratorTest {
   }
 
   private static Generator generator() {
-    return new Generator(model, new TreeMap<>());
+    return new Generator(model, Training.frozen());
   }
 
   private static List<int[]> ids() {

@@ -140,6 +140,16 @@ class AdapterFilesTest {
   }
 
   @Test
+  void modulesToSaveNeedTheirTensors() throws IOException {
+    writeConfig(",'modules_to_save':['lm_head']");
+    writeTensors(Map.of(".lora_A.weight", zeros(8, 20), ".lora_B.weight", zeros(20, 8)));
+    assertThatThrownBy(() -> AdapterFiles.read(dir))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("adapter_model.safetensors")
+        .hasMessageContaining("'lm_head', which modules_to_save names");
+  }
+
+  @Test
   void allLinearIsSavedExpanded() throws IOException {
     AdapterFiles.write(
         dir,
@@ -167,7 +177,6 @@ class AdapterFilesTest {
       quoteCharacter = '~',
       value = {
         "'use_dora':true | 'use_dora'",
-        "'modules_to_save':['lm_head'] | 'modules_to_save'",
         "'bias':'all' | 'bias' is 'all'",
         "'trainable_token_indices':{'embed_tokens':[1]} | 'trainable_token_indices'",
         "'lora_bias':true | 'lora_bias'",

@@ -392,7 +392,8 @@ class CausalLmTest {
     try (TinyModel tiny = new TinyModel(TinyModel.llama())) {
       var updates = tiny.updates(0.5, "_proj");
       CausalLm trained = tiny.create(new Training.Lora(updates), LIMITS, Options.plain());
-      CausalLm frozen = tiny.create(new Training.Frozen(updates), LIMITS, Options.plain());
+      CausalLm frozen =
+          tiny.create(new Training.Frozen(updates, ModulesToSave.none()), LIMITS, Options.plain());
       CausalLm base = tiny.create(Training.frozen(), LIMITS, Options.plain());
 
       float[] expected = logits(tiny, trained, BATCH.inputIds(), BATCH.sequenceLengths());

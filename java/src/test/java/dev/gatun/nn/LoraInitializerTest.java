@@ -2,11 +2,16 @@ package dev.gatun.nn;
 
 import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.gatun.InputException;
+import dev.gatun.Tolerances;
 import dev.gatun.model.LoraConfig.Adapted;
 import dev.gatun.model.LoraConfig.Initialization;
 import dev.gatun.model.ModelConfig;
+import dev.gatun.tensor.DType;
 import java.util.List;
+import java.util.Map;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
@@ -53,6 +58,54 @@ class LoraInitializerTest {
         requireNonNull(initialize(Initialization.GAUSSIAN, 1, Q).get(Q)).b().toFloats()) {
       assertThat(value).isZero();
     }
+  }
+
+  @Test
+  void orthogonalFactorsHaveNoProduct() {
+    LoraModule module = requireNonNull(initialize(Initialization.ORTHOGONAL, 1, Q).get(Q));
+    float[] a = module.a().toFloats();
+    float[] b = module.b().toFloats();
+    int in = Math.toIntExact(module.a().cols());
+    double largest = 0;
+    double squares = 0;
+    for (int i = 0; i < in; i++) {
+      for (int o = 0; o < module.b().rows(); o++) {
+        double product = 0;
+        for (int r = 0; r < RANK; r++) {
+          product += (double) b[o * RANK + r] * a[r * in + i];
+        }
+        largest = Math.max(largest, Math.abs(product));
+      }
+    }
+    for (float value : a) {
+      squares += value * (double) value;
+    }
+
+    // A column of A has the length of RANK/2 normal numbers of deviation 1/10.
+    assertThat(squares / in / (RANK / 2.0 / 100)).isBetween(0.9, 1.1);
+    assertThat(largest).isLessThan(RANK * Tolerances.unitRoundoff(DType.F32));
+    assertThatThrownBy(() ->
+            LoraInitializer.initialize(
+                new TreeMap<>(Map.of(Q, new Adapted(3, 1, 0))),
+                MODEL,
+                Initialization.ORTHOGONAL,
+                1))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("even rank");
+  }
+
+  @Test
+  void falseLeavesBothFactorsRandom() {
+    LoraModule module = requireNonNull(initialize(Initialization.UNIFORM, 1, Q).get(Q));
+    float largest = 0;
+    for (float value : module.b().toFloats()) {
+      largest = Math.max(largest, Math.abs(value));
+    }
+
+    double bound = 1 / Math.sqrt(RANK);
+    assertThat(largest).isBetween((float) (0.99 * bound), (float) bound);
+    assertThat(module.a().toFloats())
+        .containsExactly(a(initialize(Initialization.KAIMING_UNIFORM, 1, Q), Q));
   }
 
   @Test

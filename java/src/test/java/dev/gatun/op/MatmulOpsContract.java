@@ -117,6 +117,41 @@ public abstract class MatmulOpsContract extends OpContract {
     }
   }
 
+  // Whole blocks of 64 in aligned rows, as models have them: few rows are multiplied with the
+  // packed
+  // weight itself, in one range of columns or several. Twice, as sums over ranges must not depend
+  // on
+  // which was ready first.
+  @ParameterizedTest
+  @CsvSource({
+    "1, 130, 448, 16, nf4-nested", "7, 33, 64, 8, nf4", "8, 515, 256, 0, nf4-nested",
+    "9, 40, 4160, 8, nf4-nested", "1, 40, 4160, 16, nf4", "16, 65, 192, 4, nf4",
+    "33, 48, 320, 16, nf4-nested", "64, 33, 256, 8, nf4", "65, 33, 128, 8, nf4-nested"
+  })
+  void fewAlignedRows(int rows, int out, int in, int rank, String format) {
+    Case c = projection(out, in, rank, format, null);
+    double[] x = values(rows * in, 1);
+    double[] residual = values(rows * out, 1);
+    List<Projection> projections = List.of(c.projection());
+    Tensor input = alignedStrided(x, rows, in);
+    Tensor inner = rank == 0 ? null : output(rows, rank);
+    List<double[]> results = new ArrayList<>();
+    Tensor y = activation(residual, rows, out);
+
+    try (TensorArena scratch = scratch(backend().matmul().scratchBytes(rows, projections))) {
+      for (int i = 0; i < 2; i++) {
+        y = activation(residual, rows, out);
+        backend()
+            .matmul()
+            .forward(List.of(y), Arrays.asList(inner), input, y, projections, scratch);
+        results.add(download(y));
+      }
+    }
+
+    assertClose("y", y, p -> forward(p, c, x, null, residual));
+    assertThat(results.get(1)).containsExactly(results.get(0));
+  }
+
   @Test
   void severalProjectionsShareAnInputAndWriteColumnsOfOneMatrix() {
     int rows = 19;

@@ -60,6 +60,28 @@ class OptimizerTest {
   }
 
   @Test
+  void embeddingsAndSecondFactorsMayHaveRatesOfTheirOwn() {
+    List<Parameter.Spec> specs =
+        List.of(
+            new Parameter.Spec("a", Kind.LORA_A, Shape.of(2, 7)),
+            new Parameter.Spec("b", Kind.LORA_B, Shape.of(7, 2)),
+            new Parameter.Spec("embed_tokens", Kind.EMBEDDING, Shape.of(10, 7)),
+            new Parameter.Spec("lm_head", Kind.HEAD, Shape.of(10, 7)));
+    TensorArena arena = backend.arena("parameters", Parameters.byteSize(backend, specs, true));
+    Parameters parameters = Parameters.allocate(backend, specs, true, arena);
+
+    // In the flat buffers: embedding, head, A, B, each from a multiple of 256.
+    assertThat(ParameterGroup.of(parameters, new ParameterGroup.Rates(0.1, 0.01, 1.6), 0.3))
+        .containsExactly(
+            new ParameterGroup("decay", 0.1, 0.3, List.of(new ParameterGroup.Range(512, 256))),
+            new ParameterGroup("lora_b", 1.6, 0.3, List.of(new ParameterGroup.Range(768, 256))),
+            new ParameterGroup("embeddings", 0.01, 0.3, List.of(new ParameterGroup.Range(0, 512))));
+    assertThat(ParameterGroup.of(parameters, ParameterGroup.Rates.same(0.1), 0.3))
+        .containsExactly(
+            new ParameterGroup("decay", 0.1, 0.3, List.of(new ParameterGroup.Range(0, 1024))));
+  }
+
+  @Test
   void decayTouchesItsGroupOnlyAndGapsStayZero() {
     Parameters parameters = parameters();
     fill(parameters, 1);

@@ -41,15 +41,20 @@ class ArchitectureTest {
           Map.entry("kernels", List.of("tensor", "quant", "op", "cuda")),
           Map.entry("nn", List.of("tensor", "quant", "op", "model")),
           Map.entry("io", List.of("tensor", "quant", "op", "model")),
+          Map.entry("adapter", List.of("tensor", "quant", "op", "model", "nn", "io")),
           Map.entry("text", List.of()),
           Map.entry("data", List.of("tensor", "quant", "op", "model", "io", "text")),
           Map.entry("optim", List.of("tensor", "quant", "op", "model", "nn", "io")),
           Map.entry(
               "train",
-              List.of("tensor", "quant", "op", "model", "nn", "io", "text", "data", "optim")),
+              List.of(
+                  "tensor", "quant", "op", "model", "nn", "io", "adapter", "text", "data",
+                  "optim")),
           Map.entry(
               "generate",
-              List.of("tensor", "quant", "op", "model", "nn", "io", "text", "data", "optim")),
+              List.of(
+                  "tensor", "quant", "op", "model", "nn", "io", "adapter", "text", "data",
+                  "optim")),
           Map.entry(
               "conformance",
               List.of(
@@ -59,6 +64,7 @@ class ArchitectureTest {
                   "model",
                   "nn",
                   "io",
+                  "adapter",
                   "text",
                   "data",
                   "optim",
@@ -75,6 +81,7 @@ class ArchitectureTest {
                   "cuda",
                   "nn",
                   "io",
+                  "adapter",
                   "text",
                   "data",
                   "optim",

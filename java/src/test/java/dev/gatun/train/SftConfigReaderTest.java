@@ -15,12 +15,15 @@ import dev.gatun.train.SftConfig.SamplingStrategy;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvFileSource;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -60,6 +63,8 @@ class SftConfigReaderTest {
                 0,
                 OptimizerName.ADAMW_TORCH_FUSED,
                 0,
+                null,
+                null,
                 0,
                 0.9,
                 0.999,
@@ -242,6 +247,21 @@ class SftConfigReaderTest {
   void anUnsupportedChoiceNamesTheNearest() {
     refused("optim: adamw_torch_xla", "c.yaml:4:8", "adamw_torch_xla", "nearest is 'adamw_torch'");
     refused("optim: adamw_4bit", "nearest is 'adamw_8bit'");
+    refused("optim: lomo", "c.yaml:4:8", "lomo is not supported", "nearest is 'sgd'");
+  }
+
+  @ParameterizedTest
+  @CsvFileSource(resources = "/dev/gatun/train/optimizer-names.csv")
+  void everyOptimizerOfTransformersIsSupportedOrRefusedByName(String name) {
+    boolean supported =
+        Arrays.stream(OptimizerName.values())
+            .anyMatch(own -> own.name().toLowerCase(Locale.ROOT).equals(name));
+    if (supported) {
+      assertThat(config("optim: " + name).optimization().optim().name())
+          .isEqualToIgnoringCase(name);
+    } else {
+      refused("optim: " + name, name + " is not supported", "nearest is");
+    }
     refused("lr_scheduler_type: cosin", "nearest is 'cosine'");
     refused("train_sampling_strategy: group_by_length", "random, sequential");
   }
@@ -282,11 +302,8 @@ class SftConfigReaderTest {
         "use_dora: true",
         "load_in_8bit: true",
         "bnb_4bit_quant_type: fp4",
-        "lora_modules_to_save: [lm_head]",
         "label_smoothing_factor: 0.1",
         "fp16: true",
-        "assistant_only_loss: true",
-        "resume_from_checkpoint: x",
         "bias: all"
       })
   void whatIsMissingIsRefusedByName(String line) {

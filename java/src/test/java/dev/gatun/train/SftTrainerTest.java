@@ -10,6 +10,7 @@ import dev.gatun.Tolerances;
 import dev.gatun.cpu.CpuBackend;
 import dev.gatun.io.AdapterFiles;
 import dev.gatun.io.Checkpoint;
+import dev.gatun.io.PeftAdapter;
 import dev.gatun.io.SafeTensorsWriter;
 import dev.gatun.model.LoraConfig.Modules;
 import dev.gatun.op.Backend;
@@ -112,6 +113,41 @@ class SftTrainerTest {
         .isEqualTo(config);
     assertThat(files(config.output().outputDir().resolve("checkpoint-2")))
         .contains("adapter_config.json", "adapter_model.safetensors", "trainer_state.json");
+  }
+
+  @Test
+  void anAdapterWithItsEmbeddingIsTrainedOn() throws IOException {
+    SftConfig first =
+        config()
+            .modulesToSave(List.of("embed_tokens", "lm_head"))
+            .embeddingLearningRate(1e-3)
+            .outputDir(directory.resolve("first"))
+            .build();
+    run(first);
+    PeftAdapter start = AdapterFiles.read(directory.resolve("first"));
+    assertThat(start.saved().keySet()).containsExactly("lm_head", "model.embed_tokens");
+    assertThat(start.config().modulesToSave()).containsExactly("embed_tokens", "lm_head");
+
+    // What it was after the first run is what the second one starts from.
+    SftConfig still =
+        SftConfig.builder()
+            .modelNameOrPath(TinyRun.model())
+            .datasetPath(first.data().datasetPath().getFirst())
+            .adapterNameOrPath(directory.resolve("first"))
+            .outputDir(directory.resolve("second"))
+            .learningRate(0)
+            .maxSteps(1)
+            .build();
+    run(still);
+    assertThat(directory.resolve("second").resolve(AdapterFiles.TENSORS))
+        .hasSameBinaryContentAs(directory.resolve("first").resolve(AdapterFiles.TENSORS));
+    assertThat(directory.resolve("second").resolve(AdapterFiles.CONFIG))
+        .hasSameTextualContentAs(directory.resolve("first").resolve(AdapterFiles.CONFIG));
+
+    SftConfig other = still.toBuilder().loraR(3).overwriteOutputDir(true).build();
+    assertThatThrownBy(() -> run(other))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("another adapter");
   }
 
   @Test

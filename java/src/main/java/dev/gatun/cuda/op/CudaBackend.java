@@ -70,7 +70,8 @@ public final class CudaBackend implements Backend {
     tensor = new CudaTensorOps(launcher);
     Products products = new Products(launcher, tensor, cublas, workspace(cublas));
     quant = new CudaQuantOps(this, launcher, tensor);
-    matmul = new CudaMatmulOps(launcher, products, quant, tensor);
+    FewRowProducts fewRows = own(new FewRowProducts(launcher, products));
+    matmul = new CudaMatmulOps(launcher, products, fewRows, quant, tensor);
     norm = new CudaNormOps(launcher);
     rope = new CudaRopeOps(launcher);
     attention = new CudaAttentionOps(launcher);

@@ -1,11 +1,5 @@
 package dev.gatun.cuda.op;
 
-import static dev.gatun.cuda.op.DeviceStorage.pointer;
-
-import dev.gatun.cuda.DevicePtr;
-import dev.gatun.cuda.Kernel;
-import dev.gatun.cuda.KernelSpec;
-import dev.gatun.cuda.LaunchConfig;
 import dev.gatun.cuda.op.Products.Extras;
 import dev.gatun.cuda.op.Products.Form;
 import dev.gatun.op.Accumulate;
@@ -25,39 +19,27 @@ import org.jspecify.annotations.Nullable;
 /// cuBLASLt is installed, into scratch for the library's product; few rows take the bandwidth-bound
 /// kernel.
 final class CudaMatmulOps implements MatmulOps {
-  private static final KernelSpec<Gemv> GEMV8 =
-      new KernelSpec<>("nf4", "nf4_gemv_8_bf16", Gemv.class);
-  private static final KernelSpec<Gemv> GEMV16 =
-      new KernelSpec<>("nf4", "nf4_gemv_16_bf16", Gemv.class);
-  private static final KernelSpec<Gemv> GEMV32 =
-      new KernelSpec<>("nf4", "nf4_gemv_32_bf16", Gemv.class);
-
-  private static final int FEW_ROWS = 32; // up to here reading the packed weight is all that counts
-  private static final int GEMV_RANGE = 512;
-  private static final int GEMV_TABLE_BYTES = 32768;
-
-  private final Launcher launcher;
   private final Products products;
   private final CudaQuantOps quant;
   private final CudaTensorOps tensors;
   private final ColumnSum columnSum;
   private final LowRankUpdates updates;
   private final JoinedProducts joined;
-  private final Kernel<Gemv> gemv8;
-  private final Kernel<Gemv> gemv16;
-  private final Kernel<Gemv> gemv32;
+  private final FewRowProducts fewRows;
 
-  CudaMatmulOps(Launcher launcher, Products products, CudaQuantOps quant, CudaTensorOps tensors) {
-    this.launcher = launcher;
+  CudaMatmulOps(
+      Launcher launcher,
+      Products products,
+      FewRowProducts fewRows,
+      CudaQuantOps quant,
+      CudaTensorOps tensors) {
     this.products = products;
+    this.fewRows = fewRows;
     this.quant = quant;
     this.tensors = tensors;
     columnSum = new ColumnSum(launcher);
     updates = new LowRankUpdates(launcher, products, tensors);
     joined = new JoinedProducts(products, quant, tensors);
-    gemv8 = launcher.kernel(GEMV8);
-    gemv16 = launcher.kernel(GEMV16);
-    gemv32 = launcher.kernel(GEMV32);
   }
 
   @Override
@@ -76,7 +58,7 @@ final class CudaMatmulOps implements MatmulOps {
       return;
     }
     updates.inner(loraInner, x, projections, scratch);
-    boolean many = x.rows() > FEW_ROWS;
+    boolean many = x.rows() > FewRowProducts.MOST_ROWS;
     if (!many || !joined.forward(ys, loraInner, x, residual, projections, scratch)) {
       for (int i = 0; i < projections.size(); i++) {
         forwardAlone(ys.get(i), loraInner.get(i), x, residual, projections.get(i), scratch);
@@ -172,7 +154,7 @@ final class CudaMatmulOps implements MatmulOps {
       long in = p.weight().in();
       long bytes = denseBytes(p.weight());
       bytes += TensorArena.sizeOf(DType.F32, Math.ceilDiv(out * in, 64L));
-      bytes += TensorArena.sizeOf(DType.F32, FEW_ROWS * out * Math.ceilDiv(in, (long) GEMV_RANGE));
+      bytes += fewRows.scratchBytes(rows, out, in);
       bytes += ColumnSum.scratchBytes(out);
       bytes += Products.scratchBytes(rows, out, in);
       bytes += Products.scratchBytes(out, in, rows);
@@ -212,8 +194,9 @@ final class CudaMatmulOps implements MatmulOps {
       boolean accumulate,
       TensorArena scratch) {
     Optional<Weight.Nf4> decodable = decodable(weight, a);
-    if (decodable.isPresent() && form == Form.NT && a.rows() <= FEW_ROWS && !accumulate) {
-      fewRows(out, a, decodable.get(), extras, scratch);
+    boolean few = form == Form.NT && !accumulate && FewRowProducts.suits(out, a);
+    if (decodable.isPresent() && few) {
+      fewRows.multiply(out, a, decodable.get(), extras, scratch);
     } else if (decodable.isPresent() && !products.hasLibrary()) {
       Tensor scales = quant.plainScales(decodable.get(), scratch);
       products.multiplyNf4(form, out, a, decodable.get(), scales, extras, accumulate);
@@ -232,41 +215,6 @@ final class CudaMatmulOps implements MatmulOps {
             && Launcher.isVector(a)
         ? Optional.of(nf4)
         : Optional.empty();
-  }
-
-  private void fewRows(Tensor y, Tensor x, Weight.Nf4 weight, Extras extras, TensorArena scratch) {
-    int rows = Math.toIntExact(x.rows());
-    int ranges = Math.toIntExact(Math.ceilDiv(weight.in(), (long) GEMV_RANGE));
-    Tensor scales = quant.plainScales(weight, scratch);
-    Tensor partial = scratch.allocate(DType.F32, Shape.of((long) ranges * rows, weight.out()));
-    int tile = rows <= 8 ? 8 : rows <= 16 ? 16 : 32;
-    Kernel<Gemv> kernel = rows <= 8 ? gemv8 : rows <= 16 ? gemv16 : gemv32;
-    launcher.launch(
-        kernel,
-        LaunchConfig.of(1, 256)
-            .withGrid(Math.toIntExact(Math.ceilDiv(weight.out(), 128L)), ranges, 1)
-            .withShared(GEMV_TABLE_BYTES + tile * (GEMV_RANGE * 2 + 16)),
-        new Gemv(
-            pointer(partial),
-            pointer(x, DType.BF16, "x"),
-            x.rowStride(),
-            pointer(weight.packed()),
-            pointer(scales),
-            rows,
-            weight.out(),
-            weight.in(),
-            GEMV_RANGE));
-    Tensor residual = extras.residual();
-    if (residual != null && !residual.equals(y)) {
-      tensors.copy(y, residual);
-    }
-    products.sumSplits(y, partial, ranges, residual != null);
-    if (extras.bias() != null) {
-      tensors.addRow(y, extras.bias());
-    }
-    if (extras.inner() != null && extras.factor() != null) {
-      products.multiply(Form.NT, y, extras.inner(), extras.factor(), extras.scale(), true, scratch);
-    }
   }
 
   /// Whether an update drops elements of its input.
@@ -295,15 +243,4 @@ final class CudaMatmulOps implements MatmulOps {
     product(Form.NN, dx, dy, weight, Extras.NONE, add, scratch);
     updates.addDropped(dx, dInner, lora, scratch);
   }
-
-  record Gemv(
-      DevicePtr partial,
-      DevicePtr x,
-      long xStride,
-      DevicePtr packed,
-      DevicePtr scales,
-      int rows,
-      long out,
-      long in,
-      int range) {}
 }

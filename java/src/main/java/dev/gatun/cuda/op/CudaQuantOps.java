@@ -185,8 +185,8 @@ final class CudaQuantOps implements QuantOps {
             vector));
   }
 
-  private record Source(
-      DevicePtr plain, DevicePtr codes, DevicePtr absmax, DevicePtr map, float offset) {
+  /// Where the scales of a weight lie: plain ones, or the parts of nested ones; null for the rest.
+  record Source(DevicePtr plain, DevicePtr codes, DevicePtr absmax, DevicePtr map, float offset) {
     static Source of(Absmax absmax) {
       return switch (absmax) {
         case Absmax.Plain plain ->

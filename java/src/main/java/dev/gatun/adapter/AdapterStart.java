@@ -1,0 +1,44 @@
+package dev.gatun.adapter;
+
+import dev.gatun.InputException;
+import dev.gatun.io.PeftAdapter;
+import dev.gatun.model.LoraConfig;
+import dev.gatun.model.ModelConfig;
+import dev.gatun.nn.LoraModule;
+import dev.gatun.nn.LoraTargets;
+import dev.gatun.nn.ModulesToSave;
+import dev.gatun.nn.Training;
+import java.util.SortedMap;
+import java.util.TreeMap;
+
+/// A stored adapter as what a model starts from.
+public final class AdapterStart {
+  private AdapterStart() {}
+
+  /// Training that goes on from an adapter, under the adapter's own configuration.
+  ///
+  /// @param source where it comes from, for the message
+  /// @throws InputException if the adapter is incomplete or belongs to another model
+  public static Training.Lora training(PeftAdapter adapter, ModelConfig model, String source) {
+    adapter.requireFits(model, source);
+    SortedMap<String, LoraConfig.Adapted> targets = LoraTargets.resolve(adapter.config(), model);
+    SortedMap<String, LoraModule> modules = new TreeMap<>();
+    targets.forEach((path, adapted) -> {
+      PeftAdapter.LowRank update = adapter.modules().get(path);
+      if (update == null) {
+        throw new InputException(
+            "%s: target_modules name %s, but there are no tensors for it".formatted(source, path));
+      }
+      modules.put(path, new LoraModule(adapted, update.a(), update.b()));
+    });
+    for (String path : adapter.modules().keySet()) {
+      if (!targets.containsKey(path)) {
+        throw new InputException(
+            "%s: there are tensors for %s, but target_modules do not name it"
+                .formatted(source, path));
+      }
+    }
+    return new Training.Lora(
+        modules, ModulesToSave.resolve(adapter.config(), model).startingFrom(adapter.saved()));
+  }
+}

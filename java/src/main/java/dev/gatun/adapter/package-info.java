@@ -1,0 +1,4 @@
+@NullMarked
+package dev.gatun.adapter;
+
+import org.jspecify.annotations.NullMarked;

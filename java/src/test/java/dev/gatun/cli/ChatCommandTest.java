@@ -1,0 +1,92 @@
+package dev.gatun.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/// Conversations from the command line: shown, trained, continued.
+class ChatCommandTest {
+  @TempDir Path folder;
+  private Workspace workspace;
+
+  @BeforeEach
+  void prepare() throws IOException {
+    workspace = Workspace.create(folder);
+    Files.writeString(
+        workspace.model().resolve("chat_template.jinja"),
+        """
+        {%- for m in messages %}
+        {{- m.role ~ ': ' ~ m.content ~ eos_token ~ '\\n' }}
+        {%- endfor %}
+        {%- if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}\
+        """);
+    Files.writeString(
+        workspace.data(),
+        """
+        {"messages": [{"role": "user", "content": "two red lamps"}, {"role": "assistant", "content": "lamp"}, {"role": "user", "content": "and?"}, {"role": "assistant", "content": "red"}]}
+        {"messages": [{"role": "user", "content": "one wallet"}, {"role": "assistant", "content": "wallet"}]}
+        """);
+  }
+
+  @Test
+  void previewMarksWhatTheAssistantSays() {
+    Run run =
+        Run.gatun("preview", workspace.config().toString(), "--set", "assistant_only_loss=true");
+
+    assertThat(run.err()).isEmpty();
+    assertThat(run.exitCode()).isZero();
+    assertThat(run.out())
+        .containsPattern("user: two red lamps.*\\n")
+        .containsPattern("assistant: ?\\[\\[ ?lamp")
+        .containsPattern("assistant: ?\\[\\[ ?red")
+        .contains("the end of text is trained in 100.0 % of the rows");
+  }
+
+  @Test
+  void conversationsTrainAndTheAdapterGoesOnWithOne() throws IOException {
+    Run trained = workspace.train("train_on=last_assistant");
+    assertThat(trained.err()).isEmpty();
+    assertThat(trained.exitCode()).isZero();
+    assertThat(Files.readString(workspace.output().resolve("config.yaml")))
+        .contains("train_on: last_assistant");
+
+    String output = workspace.output().toString();
+    Run chat =
+        Run.gatun(
+            "generate", output, "--chat", "--prompt", "two red lamps", "--max-new-tokens", "4");
+    Run plain = Run.gatun("generate", output, "--prompt", "two red lamps", "--max-new-tokens", "4");
+    assertThat(chat.err()).isEmpty();
+    assertThat(chat.exitCode()).isZero();
+    assertThat(chat.out()).isNotEqualTo(plain.out());
+
+    Path file = folder.resolve("ask.jsonl");
+    Files.writeString(
+        file,
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}\n"
+            + "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":\"be\"}]}\n");
+    Run rows = Run.gatun("generate", output, "--prompts", file.toString(), "--max-new-tokens", "4");
+    assertThat(rows.err()).isEmpty();
+    assertThat(rows.out().lines())
+        .hasSize(2)
+        .first()
+        .asString()
+        .contains("\"prompt\":\"user: a<|endoftext|>\\nassistant: \"");
+    assertThat(rows.out().lines().toList().getLast())
+        .contains("\"prompt\":\"user: a<|endoftext|>\\nassistant: be\"");
+  }
+
+  @Test
+  void withoutATemplateTheWayOutIsSaid() throws IOException {
+    Files.delete(workspace.model().resolve("chat_template.jinja"));
+    Run run = workspace.train();
+
+    assertThat(run.exitCode()).isEqualTo(2);
+    assertThat(run.err()).hasLineCount(1).contains("no chat template", "chat_template_path");
+    assertThat(workspace.output()).doesNotExist();
+  }
+}
