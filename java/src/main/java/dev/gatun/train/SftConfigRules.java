@@ -47,11 +47,7 @@ final class SftConfigRules {
         config.optimization().loraplusLrRatio() == null || config.lora() != null,
         "loraplus_lr_ratio is for adapters and use_peft is false; remove it");
     require(
-        config.loop().gradientCheckpointing() != GradientCheckpointing.AUTO
-            || !config.loop().activationOffloading(),
-        "gradient_checkpointing auto decides on host memory itself; remove activation_offloading");
-    require(
-        config.loop().gradientCheckpointing() == GradientCheckpointing.ON
+        config.loop().gradientCheckpointing() != GradientCheckpointing.OFF
             || !config.loop().activationOffloading(),
         "activation_offloading moves what gradient_checkpointing keeps; set gradient_checkpointing"
             + " to true");
