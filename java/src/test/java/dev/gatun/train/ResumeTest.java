@@ -193,6 +193,17 @@ class ResumeTest {
   }
 
   @Test
+  void aFinishedRunWithoutCheckpointsIsNotWrittenOver() throws IOException {
+    run(config().saveStrategy(SftConfig.Interval.NO));
+    byte[] before = Files.readAllBytes(directory.resolve("out/adapter_model.safetensors"));
+
+    assertThatThrownBy(() -> run(config().resumeFromCheckpoint(Resumption.LAST)))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("no checkpoint to go on from");
+    assertThat(directory.resolve("out/adapter_model.safetensors")).hasBinaryContent(before);
+  }
+
+  @Test
   void withoutACheckpointTheRunBeginsAtTheStart() throws IOException {
     List<TrainingEvent> events = run(config().resumeFromCheckpoint(Resumption.LAST));
 
