@@ -2,6 +2,7 @@ package dev.gatun.train;
 
 import dev.gatun.FailureException;
 import dev.gatun.InputException;
+import dev.gatun.io.AdapterFiles;
 import dev.gatun.io.AtomicFiles;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -60,6 +61,11 @@ final class RunDirectory {
           "output_dir %s is not empty; name another, or set overwrite_output_dir: true"
               .formatted(path));
     }
+    if (!output.overwriteOutputDir() && goesOn && holdsAnEndWithoutCheckpoint(path)) {
+      throw new InputException(
+          "output_dir %s holds a finished run and no checkpoint to go on from; name another, or set overwrite_output_dir: true"
+              .formatted(path));
+    }
     Path existing = nearestExisting(path);
     if (!Files.isDirectory(existing) || !Files.isWritable(existing)) {
       throw new InputException(
@@ -70,6 +76,22 @@ final class RunDirectory {
                   Files.isDirectory(existing) ? "not writable" : "not a directory"));
     }
     return new RunDirectory(path, output.saveTotalLimit(), goesOn);
+  }
+
+  // A run that left nothing but logs may start over; what was trained is not written over.
+  private static boolean holdsAnEndWithoutCheckpoint(Path directory) {
+    boolean trained =
+        Files.exists(directory.resolve(AdapterFiles.TENSORS))
+            || Files.exists(directory.resolve("model.safetensors"))
+            || Files.exists(directory.resolve("model.safetensors.index.json"));
+    if (!trained) {
+      return false;
+    }
+    try (Stream<Path> entries = Files.list(directory)) {
+      return entries.noneMatch(entry -> entry.getFileName().toString().startsWith("checkpoint-"));
+    } catch (IOException e) {
+      throw new InputException("output_dir %s cannot be read".formatted(directory), e);
+    }
   }
 
   private static boolean isEmpty(Path directory) {

@@ -11,6 +11,7 @@ import dev.gatun.cuda.DevicePtr;
 import dev.gatun.cuda.Fake;
 import dev.gatun.cuda.FakeDriver;
 import dev.gatun.op.ArenaExhaustedException;
+import dev.gatun.tensor.DType;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 
@@ -52,7 +53,10 @@ class GatunKernelsTest {
         DeviceBuffer memory = theirs.allocate("all", 1 << 20);
         DeviceBuffer scratch = theirs.allocate("scratch", 1 << 20);
         GatunKernels kernels = GatunKernels.adopt(STREAM)) {
-      Linear layer = layer(memory.pointer());
+      DevicePtr at = memory.pointer();
+      // What the update makes of x has no place of its own.
+      Lora update = new Lora(Matrix.bf16(at, 64, IN), Matrix.bf16(at, OUT, 64), 1);
+      Linear layer = layer(at).withLora(update);
       assertThatThrownBy(() -> kernels.linear(layer))
           .isInstanceOf(ArenaExhaustedException.class)
           .hasMessageContaining("call reserveScratch or useScratch first");
@@ -83,7 +87,7 @@ class GatunKernelsTest {
           .isInstanceOf(IllegalArgumentException.class)
           .hasMessage(
               "y: 49152 bytes at 0x10000 are not within memory that cuda:0 Fake GPU 0 can reach");
-      Matrix overrun = Matrix.bf16(memory.pointer().plus(1 << 15), OUT, IN);
+      Matrix overrun = new Matrix(memory.pointer(), DType.BF16, OUT, IN, 1 << 24);
       assertThatThrownBy(() -> kernels.dequantize(overrun, weight))
           .isInstanceOf(IllegalArgumentException.class);
       Fake.set(Fake.State.OWNER, 3);

@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.gatun.quant.Weight;
 import dev.gatun.tensor.DType;
-import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -267,14 +266,6 @@ public abstract class MatmulOpsContract extends OpContract {
         });
   }
 
-  private static double[] columns(double[] matrix, int rows, int cols, int first, int count) {
-    double[] part = new double[rows * count];
-    for (int r = 0; r < rows; r++) {
-      System.arraycopy(matrix, r * cols + first, part, r * count, count);
-    }
-    return part;
-  }
-
   @Test
   void theResidualMayBeTheOutput() {
     Case c = projection(65, 33, 4, "F32", null);
@@ -291,24 +282,6 @@ public abstract class MatmulOpsContract extends OpContract {
     }
 
     assertClose("y", y, p -> forward(p, c, x, null, residual));
-  }
-
-  private Dropout dropout() {
-    Tensor state = arena().allocate(DType.I64, Shape.of(2));
-    backend().upload(state, Tensor.ofLongs(Shape.of(2), 0x1234_5678_9ABC_DEFL, 3));
-    return new Dropout(0.25f, 11, state);
-  }
-
-  // The mask as the generator's documentation says.
-  private static double[] mask(int count) {
-    double[] mask = new double[count];
-    int[] words = new int[4];
-    for (int i = 0; i < count; i++) {
-      Philox.block(words, 0x1234_5678_9ABC_DEFL, 3, 11, i >> 2);
-      mask[i] =
-          Philox.survives(words[i & 3], Philox.threshold(0.25f)) ? Philox.keepScale(0.25f) : 0;
-    }
-    return mask;
   }
 
   @Test

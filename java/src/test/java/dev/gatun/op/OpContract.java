@@ -218,4 +218,32 @@ public abstract class OpContract {
   void assertSame(String what, Tensor actual, Tensor expected) {
     assertThat(download(actual)).as(what).isEqualTo(download(expected));
   }
+
+  /// Dropout of a quarter of the elements.
+  protected final Dropout dropout() {
+    Tensor state = arena().allocate(DType.I64, Shape.of(2));
+    backend().upload(state, Tensor.ofLongs(Shape.of(2), 0x1234_5678_9ABC_DEFL, 3));
+    return new Dropout(0.25f, 11, state);
+  }
+
+  // The mask as the generator's documentation says.
+  protected static double[] mask(int count) {
+    double[] mask = new double[count];
+    int[] words = new int[4];
+    for (int i = 0; i < count; i++) {
+      Philox.block(words, 0x1234_5678_9ABC_DEFL, 3, 11, i >> 2);
+      mask[i] =
+          Philox.survives(words[i & 3], Philox.threshold(0.25f)) ? Philox.keepScale(0.25f) : 0;
+    }
+    return mask;
+  }
+
+  /// Columns of a row-major matrix.
+  protected static double[] columns(double[] matrix, int rows, int cols, int first, int count) {
+    double[] part = new double[rows * count];
+    for (int r = 0; r < rows; r++) {
+      System.arraycopy(matrix, r * cols + first, part, r * count, count);
+    }
+    return part;
+  }
 }

@@ -192,6 +192,33 @@ class ResumeTest {
     assertSameRun(output, whole);
   }
 
+  /// The card may have another size.
+  @Test
+  void itGoesOnWhateverLayersKeep() throws IOException {
+    run(config());
+    Path whole = directory.resolve("out");
+    Path output = directory.resolve("resumed");
+    run(
+        config()
+            .gradientCheckpointing(SftConfig.GradientCheckpointing.AUTO)
+            .memoryLimit(1L << 30)
+            .outputDir(output)
+            .resumeFromCheckpoint(whole.resolve("checkpoint-4").toString()));
+
+    assertSameRun(output, whole);
+  }
+
+  @Test
+  void aFinishedRunWithoutCheckpointsIsNotWrittenOver() throws IOException {
+    run(config().saveStrategy(SftConfig.Interval.NO));
+    byte[] before = Files.readAllBytes(directory.resolve("out/adapter_model.safetensors"));
+
+    assertThatThrownBy(() -> run(config().resumeFromCheckpoint(Resumption.LAST)))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("no checkpoint to go on from");
+    assertThat(directory.resolve("out/adapter_model.safetensors")).hasBinaryContent(before);
+  }
+
   @Test
   void withoutACheckpointTheRunBeginsAtTheStart() throws IOException {
     List<TrainingEvent> events = run(config().resumeFromCheckpoint(Resumption.LAST));
