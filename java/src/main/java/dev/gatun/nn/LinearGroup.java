@@ -21,8 +21,8 @@ final class LinearGroup {
   private final List<Projection> inference;
   private final List<Projection.Gradients> gradients;
 
-  LinearGroup(Linear... linears) {
-    this.linears = List.of(linears);
+  LinearGroup(List<Linear> linears) {
+    this.linears = List.copyOf(linears);
     training = this.linears.stream().map(Linear::training).toList();
     inference = this.linears.stream().map(Linear::inference).toList();
     gradients = this.linears.stream().map(Linear::gradients).toList();

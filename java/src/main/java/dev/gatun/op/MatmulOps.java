@@ -65,6 +65,11 @@ public interface MatmulOps {
   /// `logits = x·Wᵀ (+ bias)`, written as F32 `[T, out]`: the output head when tokens are sampled.
   void logits(Tensor logits, Tensor x, Weight head, @Nullable Tensor bias, TensorArena scratch);
 
+  /// Whether products are faster with decoded values beside 4-bit weights, see [Weight.Decoded].
+  default boolean usesDecoded() {
+    return false;
+  }
+
   /// Scratch bytes that any of the above needs at most for `rows` rows of these projections.
   long scratchBytes(long rows, List<Projection> projections);
 }

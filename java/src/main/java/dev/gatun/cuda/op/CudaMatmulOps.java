@@ -147,6 +147,11 @@ final class CudaMatmulOps implements MatmulOps {
   }
 
   @Override
+  public boolean usesDecoded() {
+    return products.hasLibrary();
+  }
+
+  @Override
   public long scratchBytes(long rows, List<Projection> projections) {
     long alone = 0;
     for (Projection p : projections) {
@@ -179,6 +184,9 @@ final class CudaMatmulOps implements MatmulOps {
   Tensor dense(Weight weight, TensorArena scratch) {
     if (weight instanceof Weight.Dense(Tensor tensor) && tensor.dtype() == DType.BF16) {
       return tensor;
+    }
+    if (weight instanceof Weight.Nf4 nf4 && nf4.decoded() != null) {
+      return nf4.decoded().values(nf4.out(), nf4.in());
     }
     Tensor copy = scratch.allocate(DType.BF16, Shape.of(weight.out(), weight.in()));
     quant.dequantize(copy, weight);
