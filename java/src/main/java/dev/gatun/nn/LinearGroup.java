@@ -151,6 +151,23 @@ final class LinearGroup {
             dys.ys(), dys.inner().parts(), x, projections(pass), gradients, pass.arena());
   }
 
+  /// The same for the output of a normalisation, which is made again only where that is needed.
+  ///
+  /// @param x before the normalisation
+  void weightGradients(Outputs dys, RmsNorm norm, Tensor x, Tensor rstd, Pass pass) {
+    boolean done =
+        matmul(pass)
+            .weightGradientsOfNormalized(
+                dys.inner().parts(), norm.of(x, rstd), projections(pass), gradients, pass.arena());
+    if (!done) {
+      long mark = pass.arena().mark();
+      Tensor normed = pass.activation(pass.tokenCount(), x.cols());
+      norm.forward(normed, null, x, pass);
+      weightGradients(dys, normed, pass);
+      pass.arena().release(mark);
+    }
+  }
+
   private List<Projection> projections(Pass pass) {
     return pass.training() ? training : inference;
   }

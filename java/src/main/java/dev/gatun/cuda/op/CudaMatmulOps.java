@@ -5,6 +5,7 @@ import dev.gatun.cuda.op.Products.Form;
 import dev.gatun.op.Accumulate;
 import dev.gatun.op.Dropout;
 import dev.gatun.op.MatmulOps;
+import dev.gatun.op.Normalized;
 import dev.gatun.op.Projection;
 import dev.gatun.op.TensorArena;
 import dev.gatun.quant.Weight;
@@ -133,6 +134,17 @@ final class CudaMatmulOps implements MatmulOps {
       }
     }
     updates.gradientsOfA(innerGradients, x, projections, gradients, scratch);
+  }
+
+  @Override
+  public boolean weightGradientsOfNormalized(
+      List<@Nullable Tensor> innerGradients,
+      Normalized x,
+      List<Projection> projections,
+      List<Projection.Gradients> gradients,
+      TensorArena scratch) {
+    return gradients.stream().allMatch(g -> g.weight() == null)
+        && updates.gradientsOfA(innerGradients, x, projections, gradients, scratch);
   }
 
   @Override
