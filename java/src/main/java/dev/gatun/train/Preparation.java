@@ -2,6 +2,7 @@ package dev.gatun.train;
 
 import dev.gatun.InputException;
 import dev.gatun.adapter.AdapterStart;
+import dev.gatun.data.DataFinding;
 import dev.gatun.data.Dataset;
 import dev.gatun.data.PreparedDataset;
 import dev.gatun.data.SftDataOptions;
@@ -44,7 +45,13 @@ final class Preparation implements AutoCloseable {
       PreparedDataset evaluation =
           evaluationFiles.isEmpty() ? null : prepare(evaluationFiles, tokenizer, true);
       inputs =
-          new TrainingInputs(checkpoint, TrainingRecipe.format(config), training, rows, evaluation);
+          new TrainingInputs(
+              checkpoint,
+              TrainingRecipe.format(config),
+              training,
+              rows,
+              evaluation,
+              notices(TrainingRecipe.checks(config, tokenizer).of(rows, evaluation)));
     } catch (RuntimeException e) {
       resources.close();
       throw e;
@@ -123,6 +130,16 @@ final class Preparation implements AutoCloseable {
                   checkpoint.configFile(),
                   checkpoint.config().vocabulary()));
     }
+  }
+
+  /// @throws InputException if a finding stops the run
+  private static List<String> notices(List<DataFinding> findings) {
+    List<String> stops =
+        findings.stream().filter(DataFinding::stops).map(DataFinding::message).toList();
+    if (!stops.isEmpty()) {
+      throw new InputException("the training data: " + String.join("; and ", stops));
+    }
+    return findings.stream().map(DataFinding::message).toList();
   }
 
   private PreparedDataset prepare(List<Path> files, Tokenizer tokenizer, boolean evaluation) {

@@ -6,6 +6,7 @@ import dev.gatun.io.WeightFormat;
 import dev.gatun.nn.Limits;
 import dev.gatun.nn.Training;
 import java.util.Arrays;
+import java.util.List;
 import java.util.function.IntUnaryOperator;
 import org.jspecify.annotations.Nullable;
 
@@ -15,12 +16,18 @@ import org.jspecify.annotations.Nullable;
 /// @param format what the weights become when they are read
 /// @param training what is trained, with its starting values
 /// @param evaluation null for none
+/// @param notices what the user should know of the data, beside the reports
 public record TrainingInputs(
     Checkpoint checkpoint,
     WeightFormat format,
     Training training,
     PreparedDataset rows,
-    @Nullable PreparedDataset evaluation) {
+    @Nullable PreparedDataset evaluation,
+    List<String> notices) {
+
+  public TrainingInputs {
+    notices = List.copyOf(notices);
+  }
 
   /// Limits that every batch of a run keeps, in whatever order the rows come.
   Limits limits(SftConfig config) {
