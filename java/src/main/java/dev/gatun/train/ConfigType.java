@@ -2,6 +2,7 @@ package dev.gatun.train;
 
 import dev.gatun.InputException;
 import dev.gatun.data.PackingStrategy;
+import dev.gatun.io.PathText;
 import dev.gatun.model.LoraConfig.Initialization;
 import dev.gatun.model.LoraConfig.Modules;
 import dev.gatun.model.LoraConfig.Modules.AllLinear;
@@ -64,10 +65,10 @@ record ConfigType<T>(
 
   static ConfigType<Path> path() {
     return new ConfigType<>(
-        "a path",
+        "a path in characters that the locale of this system has",
         value -> {
           String text = scalar(value, String.class);
-          return text == null || text.isBlank() || text.indexOf('\0') >= 0 ? null : Path.of(text);
+          return text == null || text.isBlank() ? null : PathText.parse(text);
         },
         Path::toString);
   }
