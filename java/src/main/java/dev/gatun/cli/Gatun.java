@@ -28,6 +28,7 @@ import picocli.CommandLine.ScopeType;
       TrainCommand.class,
       GenerateCommand.class,
       PreviewCommand.class,
+      PlanCommand.class,
       InspectCommand.class,
       DoctorCommand.class,
       ConformanceCommand.class,

@@ -7,6 +7,7 @@ import dev.gatun.cuda.Device;
 import dev.gatun.cuda.DeviceBuffer;
 import dev.gatun.cuda.Event;
 import dev.gatun.cuda.Module;
+import dev.gatun.cuda.PeakRate;
 import dev.gatun.cuda.Stream;
 import dev.gatun.cuda.Target;
 import dev.gatun.op.AttentionOps;
@@ -173,6 +174,11 @@ public final class CudaBackend implements Backend {
   @Override
   public long reservedBytes() {
     return context.takenMemoryBytes() + FIRST_USE_BYTES;
+  }
+
+  @Override
+  public double peakFlops() {
+    return PeakRate.of(context.device());
   }
 
   @Override
