@@ -29,6 +29,7 @@ import picocli.CommandLine.ScopeType;
       GenerateCommand.class,
       PreviewCommand.class,
       PlanCommand.class,
+      ReportCommand.class,
       InspectCommand.class,
       DoctorCommand.class,
       ConformanceCommand.class,

@@ -1,7 +1,11 @@
 package dev.gatun.train;
 
+import dev.gatun.FailureException;
+import dev.gatun.InputException;
 import dev.gatun.data.PreparedDataset;
 import dev.gatun.io.AtomicFiles;
+import dev.gatun.report.RunReport;
+import dev.gatun.report.RunSummary;
 import dev.gatun.train.SftConfig.Interval;
 import dev.gatun.train.TrainingEvent.Evaluated;
 import dev.gatun.train.TrainingEvent.Finished;
@@ -161,6 +165,7 @@ final class RunJournal {
   void saveCheckpoint() {
     savedAt = step();
     tell(new Saved(step(), directory.checkpoint(step(), this::writeCheckpoint)));
+    report();
     updateStartedAt = System.nanoTime();
   }
 
@@ -174,6 +179,7 @@ final class RunJournal {
     writeAll(directory.path());
     AtomicFiles.writeText(directory.file(RunCheckpoint.CONFIG), resolvedConfiguration());
     tell(new Saved(step(), directory.path()));
+    report();
     tell(new Finished(step(), !isComplete(), state.meanLoss(), elapsed, directory.path()));
     return new TrainingResult(
         step(),
@@ -199,6 +205,28 @@ final class RunJournal {
     writeAll(directory.path());
     tell(new Saved(step(), directory.path()));
     return "the state after update %d is in %s".formatted(step(), directory.path());
+  }
+
+  /// Writes the page about the run so far. What it shows is in other files too, so that nothing is
+  /// lost if it cannot be made.
+  private void report() {
+    try {
+      summary().write(directory.path());
+      RunReport.write(directory.path());
+    } catch (InputException | FailureException e) {
+      tell(new Notice("%s is not written: %s".formatted(RunReport.FILE, e.getMessage())));
+    }
+  }
+
+  private RunSummary summary() {
+    return new RunSummary(
+        session.device(),
+        session.model().parameters().count(),
+        schedule.updates(),
+        session.memoryPlan().lines().stream()
+            .map(line -> new RunSummary.Arena(line.arena(), line.holds(), line.bytes()))
+            .toList(),
+        RunSummary.Lengths.of(inputs.sequenceLengths()));
   }
 
   private void writeAll(Path target) {

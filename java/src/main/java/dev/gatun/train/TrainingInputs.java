@@ -7,6 +7,7 @@ import dev.gatun.nn.Limits;
 import dev.gatun.nn.Training;
 import java.util.Arrays;
 import java.util.function.IntUnaryOperator;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /// What a [TrainingSession] works on. Owned by the caller, who keeps it open as long as the
@@ -46,6 +47,13 @@ public record TrainingInputs(
         longest(dataset),
         0,
         0);
+  }
+
+  /// Tokens of every sequence of the training data.
+  int[] sequenceLengths() {
+    return IntStream.range(0, rows.size())
+        .flatMap(row -> Arrays.stream(rows.sequenceLengths(row)))
+        .toArray();
   }
 
   /// Tokens of the longest sequence.

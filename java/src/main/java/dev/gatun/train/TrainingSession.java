@@ -122,6 +122,11 @@ public final class TrainingSession implements AutoCloseable {
     return model;
   }
 
+  /// What it trains on, for people.
+  String device() {
+    return backend.description();
+  }
+
   /// What was reserved.
   public MemoryPlan memoryPlan() {
     return memoryPlan;
