@@ -12,6 +12,7 @@ import dev.gatun.train.ConfigValue.Mapping;
 import dev.gatun.train.ConfigValue.Scalar;
 import dev.gatun.train.ConfigValue.Sequence;
 import dev.gatun.train.SftConfig.GradientCheckpointing;
+import dev.gatun.train.SftConfig.Reporter;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -209,6 +210,23 @@ record ConfigType<T>(
           return text != null && names.contains(text) ? text : null;
         },
         name -> name);
+  }
+
+  /// `none`, `all`, or who is reported to, one or a list.
+  static ConfigType<List<Reporter>> reporters() {
+    ConfigType<List<String>> names = list(text());
+    return new ConfigType<>(
+        "none, tensorboard or all",
+        value -> {
+          List<String> list = names.convert().apply(value);
+          if (list == null || list.isEmpty() || list.equals(List.of("none"))) {
+            return list == null ? null : List.of();
+          }
+          return List.of("tensorboard", "all").containsAll(list)
+              ? List.of(Reporter.TENSORBOARD)
+              : null;
+        },
+        reporters -> reporters.isEmpty() ? "none" : "tensorboard");
   }
 
   /// A count of steps, or below 1 a ratio of all steps.

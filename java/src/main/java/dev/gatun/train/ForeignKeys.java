@@ -78,9 +78,7 @@ final class ForeignKeys {
     }
     for (String key :
         List.of(
-            "report_to",
             "run_name",
-            "logging_dir",
             "disable_tqdm",
             "log_level",
             "include_num_input_tokens_seen",

@@ -22,7 +22,7 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /// Keeps count of a run: knows what is due, tells the listeners, writes the files.
-final class RunJournal {
+final class RunJournal implements AutoCloseable {
   private final SftConfig config;
   private final TrainingSession session;
   private final TrainingInputs inputs;
@@ -34,6 +34,7 @@ final class RunJournal {
   private final int evalSteps;
   private final int saveSteps;
   private final MetricsFile metrics;
+  private final TensorBoardLog tensorBoard;
   private final @Nullable RunIdentity identity;
   private long startedAt = System.nanoTime();
   private long updateStartedAt = startedAt;
@@ -65,6 +66,7 @@ final class RunJournal {
     this.listeners = new ArrayList<>(listeners);
     metrics = new MetricsFile(directory.file(RunCheckpoint.METRICS));
     this.listeners.add(metrics);
+    tensorBoard = TensorBoardLog.of(config);
     boolean resumable =
         config.output().saveStrategy() != Interval.NO && !config.output().saveOnlyModel();
     identity = resumable ? RunIdentity.of(config) : null;
@@ -104,6 +106,7 @@ final class RunJournal {
     RunState saved = checkpoint.state();
     state.restore(checkpoint.trainerState(), saved.sums(), saved.tokensSeen());
     metrics.restore(checkpoint.metrics());
+    tensorBoard.restore(state.history().size(), saved.step());
     last = session.order().update(saved.step());
     rowsSeen = saved.rowsSeen();
     evaluatedAt = saved.evaluatedAt();
@@ -133,6 +136,7 @@ final class RunJournal {
     last = update;
     rowsSeen += update.microBatches().stream().mapToLong(rows -> rows.length).sum();
     state.on(event);
+    tensorBoard.show(state.history());
     tell(event);
     updateStartedAt = System.nanoTime();
   }
@@ -143,6 +147,7 @@ final class RunJournal {
     evaluatedAt = step();
     lastEvaluation = result;
     state.on(event);
+    tensorBoard.show(state.history());
     tell(event);
     updateStartedAt = System.nanoTime();
   }
@@ -176,6 +181,7 @@ final class RunJournal {
     }
     Duration elapsed = Duration.ofNanos(System.nanoTime() - startedAt);
     state.finish(elapsed, rowsSeen);
+    tensorBoard.show(state.history());
     writeAll(directory.path());
     AtomicFiles.writeText(directory.file(RunCheckpoint.CONFIG), resolvedConfiguration());
     tell(new Saved(step(), directory.path()));
@@ -270,6 +276,11 @@ final class RunJournal {
 
   private boolean isComplete() {
     return step() >= schedule.updates();
+  }
+
+  @Override
+  public void close() {
+    tensorBoard.close();
   }
 
   private void tell(TrainingEvent event) {

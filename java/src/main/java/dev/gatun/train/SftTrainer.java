@@ -45,9 +45,9 @@ public final class SftTrainer {
       Preparation preparation, Resumption resumption, RunDirectory directory) {
     TrainingInputs inputs = preparation.inputs();
     try (TrainingSession session = TrainingSession.open(inputs, backend, preparation.config());
-        BatchStream stream = new BatchStream(session.order(), inputs.rows(), resumption.step())) {
-      RunJournal journal =
-          new RunJournal(preparation.config(), session, inputs, directory, listeners);
+        BatchStream stream = new BatchStream(session.order(), inputs.rows(), resumption.step());
+        RunJournal journal =
+            new RunJournal(preparation.config(), session, inputs, directory, listeners)) {
       journal.start(resumption);
       if (config.evaluation().evalOnStart() && resumption.step() == 0) {
         journal.evaluated(session.evaluate());
