@@ -141,8 +141,9 @@ final class RunJournal implements AutoCloseable {
     updateStartedAt = System.nanoTime();
   }
 
-  /// Records an evaluation of the parameters as they are.
-  void evaluated(EvaluationResult result) {
+  /// Evaluates the parameters as they are.
+  void evaluate() {
+    EvaluationResult result = PauseEvent.during("evaluation", step(), session::evaluate);
     Evaluated event = new Evaluated(step(), last == null ? 0 : last.epoch(), result);
     evaluatedAt = step();
     lastEvaluation = result;
@@ -169,7 +170,11 @@ final class RunJournal implements AutoCloseable {
 
   void saveCheckpoint() {
     savedAt = step();
-    tell(new Saved(step(), directory.checkpoint(step(), this::writeCheckpoint)));
+    tell(
+        new Saved(
+            step(),
+            PauseEvent.during(
+                "checkpoint", step(), () -> directory.checkpoint(step(), this::writeCheckpoint))));
     report();
     updateStartedAt = System.nanoTime();
   }
