@@ -157,7 +157,7 @@ final class TrainStepBench implements AutoCloseable {
             + (plan.checkpointing() == Mode.AUTO ? ": " + kept : "");
     MemoryNeed need = needs.apply(kept);
     hostBytes = need.offloadBytes();
-    plannedBytes = weightBytes + otherBytes(need) + need.activationBytes();
+    plannedBytes = weightBytes + otherBytes(need) + need.activationBytes() + need.decodedBytes();
     if (plannedBytes > plan.memoryBytes()) {
       throw new InputException(
           "the step needs %s; --memory allows %s"
@@ -205,7 +205,7 @@ final class TrainStepBench implements AutoCloseable {
     return need.batchBytes() + TensorArena.sizeOf(DType.F32, 1);
   }
 
-  /// All but weights and activations.
+  /// All but weights, decoded or not, and activations.
   private long otherBytes(MemoryNeed need) {
     return need.parameterBytes()
         + need.tableBytes()

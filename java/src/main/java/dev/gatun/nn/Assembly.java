@@ -12,6 +12,7 @@ import dev.gatun.quant.Weight;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -25,6 +26,7 @@ final class Assembly {
   private final Training training;
   private final Parameters parameters;
   private final Tensor dropoutState;
+  private final DecodedWeights decoded;
   private final Map<String, ModuleTree.Linear> linears = new HashMap<>();
   private final Map<String, Integer> streams = new HashMap<>();
 
@@ -34,12 +36,14 @@ final class Assembly {
       ModelWeights weights,
       Training training,
       Parameters parameters,
-      Tensor dropoutState) {
+      Tensor dropoutState,
+      DecodedWeights decoded) {
     this.config = config;
     this.weights = weights;
     this.training = training;
     this.parameters = parameters;
     this.dropoutState = dropoutState;
+    this.decoded = decoded;
     for (ModuleTree.Linear linear : ModuleTree.linears(config)) {
       // Stream 0 is the embedding noise.
       streams.put(linear.path(), streams.size() + 1);
@@ -109,9 +113,8 @@ final class Assembly {
             config.queryKeyNorm() ? norm(path + ".q_norm") : null,
             config.queryKeyNorm() ? norm(path + ".k_norm") : null),
         new Attention.Linears(
-            new LinearGroup(
-                linear(path + ".q_proj"), linear(path + ".k_proj"), linear(path + ".v_proj")),
-            new LinearGroup(linear(path + ".o_proj"))));
+            group(index, path + ".q_proj", path + ".k_proj", path + ".v_proj"),
+            group(index, path + ".o_proj")));
   }
 
   private Mlp mlp(int index) {
@@ -119,14 +122,19 @@ final class Assembly {
     return new Mlp(
         index,
         norm(layer + ".post_attention_layernorm"),
-        new LinearGroup(linear(layer + ".mlp.gate_proj"), linear(layer + ".mlp.up_proj")),
-        new LinearGroup(linear(layer + ".mlp.down_proj")),
+        group(index, layer + ".mlp.gate_proj", layer + ".mlp.up_proj"),
+        group(index, layer + ".mlp.down_proj"),
         config.activation());
   }
 
   private RmsNorm norm(String path) {
     String name = path + ".weight";
     return new RmsNorm(tensor(name), gradient(name), config.normEpsilon(), config.normOffset());
+  }
+
+  private LinearGroup group(int layer, String... paths) {
+    List<Linear> linears = Arrays.stream(paths).map(this::linear).toList();
+    return new LinearGroup(decoded.keep(layer, linears));
   }
 
   private Linear linear(String path) {

@@ -5,6 +5,7 @@ import dev.gatun.model.ModelConfig;
 import dev.gatun.model.ModelWeights;
 import dev.gatun.op.Backend;
 import dev.gatun.op.Fence;
+import dev.gatun.op.PlanningArena;
 import dev.gatun.op.PlanningBackend;
 import dev.gatun.op.TensorArena;
 import dev.gatun.quant.Weight;
@@ -31,11 +32,14 @@ public final class CausalLm implements AutoCloseable {
   private final Embedding embedding;
   private final DecoderStack stack;
   private final Head head;
+  private final DecodedWeights decoded;
 
   /// The model's own memory.
-  private record Arenas(TensorArena parameters, TensorArena tables, TensorArena activations) {
+  private record Arenas(
+      TensorArena parameters, TensorArena tables, TensorArena decoded, TensorArena activations) {
     void close() {
       activations.close();
+      decoded.close();
       tables.close();
       parameters.close();
     }
@@ -56,15 +60,15 @@ public final class CausalLm implements AutoCloseable {
     tables =
         RopeTables.create(
             backend, config.rope(), description.limits().longestSequence(), arenas.tables());
-    Assembly assembly = new Assembly(config, weights, training, parameters, dropoutState);
+    Checkpointing kept = description.options().checkpointing();
+    int decodedLayers = backend.matmul().usesDecoded() ? kept.decodedLayers() : 0;
+    decoded = new DecodedWeights(arenas.decoded(), config.layerCount() - decodedLayers);
+    Assembly assembly = new Assembly(config, weights, training, parameters, dropoutState, decoded);
     embedding = assembly.embedding(description.options());
     head = assembly.head(description.options());
     // Last, because it holds memory of its own.
     int tokens = training instanceof Training.Frozen ? 0 : description.limits().tokens();
-    stack =
-        assembly.stack(
-            description.options().checkpointing(),
-            new HostedLayers.Extents(backend, tokens, config.hidden()));
+    stack = assembly.stack(kept, new HostedLayers.Extents(backend, tokens, config.hidden()));
   }
 
   /// What a model is, without its weights.
@@ -93,6 +97,7 @@ public final class CausalLm implements AutoCloseable {
           new Arenas(
               open(opened, backend.arena("parameters", need.parameterBytes())),
               open(opened, backend.arena("tables", need.tableBytes())),
+              open(opened, decodedArena(backend, need.decodedBytes())),
               open(opened, backend.arena("activations", need.activationBytes())));
       CausalLm model = new CausalLm(backend, description, weights, arenas);
       return model.initialized(weights, training);
@@ -100,6 +105,12 @@ public final class CausalLm implements AutoCloseable {
       opened.forEach(TensorArena::close);
       throw e;
     }
+  }
+
+  /// Arenas take memory even for nothing; a run without decoded weights takes none.
+  private static TensorArena decodedArena(Backend backend, long bytes) {
+    String name = "decoded weights";
+    return bytes == 0 ? new PlanningArena(name) : backend.arena(name, bytes);
   }
 
   private static TensorArena open(List<TensorArena> opened, TensorArena arena) {
@@ -119,6 +130,7 @@ public final class CausalLm implements AutoCloseable {
 
   private void initialize(ModelWeights weights, Training training) {
     seedDropout(0, 0);
+    decoded.fill(backend);
     if (training instanceof Training.Full) {
       for (Parameter parameter : parameters.all()) {
         parameters.copyFrom(parameter.name(), source(weights, parameter));
@@ -192,6 +204,7 @@ public final class CausalLm implements AutoCloseable {
         new Arenas(
             planning.arena("parameters", 0),
             planning.arena("tables", 0),
+            planning.arena("decoded weights", 0),
             planning.arena("activations", 0));
     Description description = new Description(config, training, limits, options);
     CausalLm model = new CausalLm(planning, description, weights, arenas);
@@ -215,6 +228,7 @@ public final class CausalLm implements AutoCloseable {
         arenas.parameters().peakBytes(),
         arenas.activations().peakBytes(),
         arenas.tables().peakBytes(),
+        arenas.decoded().peakBytes(),
         model.stack.offloadBytes(),
         inputs.peakBytes(),
         outputs.peakBytes(),

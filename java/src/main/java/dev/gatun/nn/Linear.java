@@ -1,6 +1,7 @@
 package dev.gatun.nn;
 
 import dev.gatun.op.Projection;
+import dev.gatun.quant.Weight;
 
 /// A linear layer with its low-rank update, if it has one.
 ///
@@ -29,7 +30,15 @@ record Linear(
   }
 
   int rank() {
-    Projection.Lora lora = inference.lora();
-    return lora == null ? 0 : lora.rank();
+    return inference.rank();
+  }
+
+  /// The same layer with another form of its weight.
+  Linear with(Weight weight) {
+    return new Linear(
+        path,
+        new Projection(weight, training.bias(), training.lora()),
+        new Projection(weight, inference.bias(), inference.lora()),
+        gradients);
   }
 }

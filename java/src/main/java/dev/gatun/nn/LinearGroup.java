@@ -21,8 +21,8 @@ final class LinearGroup {
   private final List<Projection> inference;
   private final List<Projection.Gradients> gradients;
 
-  LinearGroup(Linear... linears) {
-    this.linears = List.of(linears);
+  LinearGroup(List<Linear> linears) {
+    this.linears = List.copyOf(linears);
     training = this.linears.stream().map(Linear::training).toList();
     inference = this.linears.stream().map(Linear::inference).toList();
     gradients = this.linears.stream().map(Linear::gradients).toList();
@@ -149,6 +149,23 @@ final class LinearGroup {
     matmul(pass)
         .weightGradients(
             dys.ys(), dys.inner().parts(), x, projections(pass), gradients, pass.arena());
+  }
+
+  /// The same for the output of a normalisation, which is made again only where that is needed.
+  ///
+  /// @param x before the normalisation
+  void weightGradients(Outputs dys, RmsNorm norm, Tensor x, Tensor rstd, Pass pass) {
+    boolean done =
+        matmul(pass)
+            .weightGradientsOfNormalized(
+                dys.inner().parts(), norm.of(x, rstd), projections(pass), gradients, pass.arena());
+    if (!done) {
+      long mark = pass.arena().mark();
+      Tensor normed = pass.activation(pass.tokenCount(), x.cols());
+      norm.forward(normed, null, x, pass);
+      weightGradients(dys, normed, pass);
+      pass.arena().release(mark);
+    }
   }
 
   private List<Projection> projections(Pass pass) {

@@ -112,11 +112,7 @@ final class Mlp implements Layer<Mlp.Saved> {
       input.backward(dnormed, expanded.gateAndUp(), expanded.inputInner(), pass);
     }
     if (input.isTrained()) {
-      long mark = pass.arena().mark();
-      Tensor normed = pass.activation(t, gradient.cols());
-      norm.forward(normed, null, saved.x(), pass);
-      input.weightGradients(expanded.gateAndUp(), normed, pass);
-      pass.arena().release(mark);
+      input.weightGradients(expanded.gateAndUp(), norm, saved.x(), expanded.rstd(), pass);
     }
     if (dnormed != null) {
       norm.backward(gradient, dnormed, gradient, saved.x(), expanded.rstd(), pass);

@@ -62,8 +62,26 @@ public interface MatmulOps {
       List<Projection.Gradients> gradients,
       TensorArena scratch);
 
+  /// The same for an input that is a normalisation's output and was not kept. Returns false, having
+  /// done nothing, where the backend wants the output itself.
+  ///
+  /// @param scratch as for [#weightGradients], and as much again as the input has bytes
+  default boolean weightGradientsOfNormalized(
+      List<@Nullable Tensor> innerGradients,
+      Normalized x,
+      List<Projection> projections,
+      List<Projection.Gradients> gradients,
+      TensorArena scratch) {
+    return false;
+  }
+
   /// `logits = x·Wᵀ (+ bias)`, written as F32 `[T, out]`: the output head when tokens are sampled.
   void logits(Tensor logits, Tensor x, Weight head, @Nullable Tensor bias, TensorArena scratch);
+
+  /// Whether products are faster with decoded values beside 4-bit weights, see [Weight.Decoded].
+  default boolean usesDecoded() {
+    return false;
+  }
 
   /// Scratch bytes that any of the above needs at most for `rows` rows of these projections.
   long scratchBytes(long rows, List<Projection> projections);

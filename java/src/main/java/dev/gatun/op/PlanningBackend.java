@@ -176,6 +176,11 @@ public final class PlanningBackend implements Backend {
 
   private final class Matmul implements MatmulOps {
     @Override
+    public boolean usesDecoded() {
+      return real.matmul().usesDecoded();
+    }
+
+    @Override
     public void forward(
         List<Tensor> ys,
         List<@Nullable Tensor> loraInner,

@@ -85,6 +85,11 @@ record RunMemory(
       holds += "; checkpointing: " + chosen;
     }
     lines.add(ACTIVATIONS, new MemoryPlan.Line("activations", holds, need.activationBytes()));
+    if (need.decodedBytes() > 0) {
+      lines.add(
+          ACTIVATIONS,
+          new MemoryPlan.Line("decoded weights", "kept in 16 bit besides", need.decodedBytes()));
+    }
     MemoryPlan plan = withBackend(lines, need.offloadBytes(), backend, limit);
     return new RunMemory(
         plan,

@@ -10,6 +10,7 @@ import dev.gatun.model.ModelWeights;
 import dev.gatun.model.Rope;
 import dev.gatun.nn.LayerCheckpoint.Place;
 import dev.gatun.op.Backend;
+import dev.gatun.op.MatmulOps;
 import dev.gatun.op.MlpOps.Activation;
 import dev.gatun.tensor.DType;
 import java.util.Collections;
@@ -71,6 +72,11 @@ class CheckpointPlannerTest {
   }
 
   private Function<Checkpointing, MemoryNeed> need(ModelConfig config, Limits limits) {
+    return need(half, config, limits);
+  }
+
+  private Function<Checkpointing, MemoryNeed> need(
+      Backend backend, ModelConfig config, Limits limits) {
     ModelWeights weights = PlannedWeights.nf4(config, DType.BF16, 64, true);
     SortedMap<String, LoraModule> modules = new TreeMap<>();
     for (ModuleTree.Linear linear : ModuleTree.linears(config)) {
@@ -82,7 +88,12 @@ class CheckpointPlannerTest {
             choice,
             c ->
                 CausalLm.memoryNeed(
-                    half, config, weights, training, limits, Options.plain().withCheckpointing(c)));
+                    backend,
+                    config,
+                    weights,
+                    training,
+                    limits,
+                    Options.plain().withCheckpointing(c)));
   }
 
   private LayerCheckpoints plan(
@@ -189,6 +200,38 @@ class CheckpointPlannerTest {
     assertThat(plan(limits, 1000, PLENTY, need).each())
         .isEqualTo(CheckpointPolicy.OFFLOAD.layers(32));
     assertThat(plan(limits, 1000, 0, need).each()).isEqualTo(CheckpointPolicy.PER_LAYER.layers(32));
+  }
+
+  @Test
+  void whatIsLeftGoesToDecodedWeightsWhereTheyAreUsed() {
+    Limits limits = Limits.training(2048, 1, 2048);
+    MatmulOps matmul =
+        BackendProxy.replacing(MatmulOps.class, half.matmul(), Map.of("usesDecoded", _ -> true));
+    Backend decoding = BackendProxy.replacing(half, Map.of("matmul", _ -> matmul));
+    Function<Checkpointing, MemoryNeed> need = need(decoding, large(), limits);
+    long everything = need.apply(CheckpointPolicy.NONE).activationBytes();
+    // 16 bits an element, and factors of rank 16: q, k and v, o, gate and up, down.
+    long layer =
+        2L * ((6144 + 48) * (4096 + 64) + (4096 + 16) * (4096 + 64))
+            + 2L * ((28672 + 32) * (4096 + 64) + (4096 + 16) * (14336 + 64));
+
+    LayerCheckpoints five = plan(limits, everything + 6 * layer - 1, PLENTY, need);
+
+    assertThat(five.each()).isEqualTo(CheckpointPolicy.NONE.layers(32));
+    assertThat(five.decodedLayers()).isEqualTo(5);
+    assertThat(five).hasToString("32 layers everything, 5 with decoded weights");
+    assertThat(need.apply(five).decodedBytes()).isEqualTo(5 * layer);
+    assertThat(plan(limits, everything, PLENTY, need).decodedLayers()).isZero();
+    assertThat(plan(limits, Long.MAX_VALUE, PLENTY, need).decodedLayers()).isEqualTo(32);
+  }
+
+  @Test
+  void nothingIsDecodedForABackendThatDoesNotUseIt() {
+    Limits limits = Limits.training(2048, 1, 2048);
+
+    LayerCheckpoints plan = plan(limits, Long.MAX_VALUE, PLENTY, need(large(), limits));
+
+    assertThat(plan.decodedLayers()).isZero();
   }
 
   @Test

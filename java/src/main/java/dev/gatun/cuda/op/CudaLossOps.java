@@ -16,14 +16,23 @@ import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/// Output head and cross-entropy: trained rows are gathered first, then, chunk by chunk, a product
-/// gives F32 logits, `loss.cu` turns them into losses and, in place, into their gradient, and two
-/// products take that to the hidden states and the head.
+/// Output head and cross-entropy: trained rows are gathered first; then, chunk by chunk, products
+/// give F32 logits of one slice of the vocabulary after the other, `loss.cu` keeps what losses and
+/// gradient need of them in 16 bit and turns that, in place, into the gradient, and two products
+/// take it to the hidden states and the head.
 final class CudaLossOps implements LossOps {
-  private static final KernelSpec<CrossEntropy> KERNEL =
-      new KernelSpec<>("loss", "cross_entropy_f32", CrossEntropy.class);
+  private static final KernelSpec<Slice> SLICE =
+      new KernelSpec<>("loss", "cross_entropy_slice", Slice.class);
+  private static final KernelSpec<Finish> FINISH =
+      new KernelSpec<>("loss", "cross_entropy_finish", Finish.class);
 
-  private static final int THREADS = 512;
+  private static final int SLICE_THREADS = 256;
+  private static final int FINISH_THREADS = 512;
+  private static final int GROUP = 2048; // columns that share a maximum
+  private static final int GROUP_BYTES = 5 * 4;
+
+  /// Logits in F32 at a time: what stays in the L2 cache.
+  private static final long SLICE_BYTES = 32L << 20;
 
   private final Launcher launcher;
   private final Products products;
@@ -31,7 +40,8 @@ final class CudaLossOps implements LossOps {
   private final CudaEmbeddingOps rows;
   private final CudaTensorOps tensors;
   private final ColumnSum columnSum;
-  private final Kernel<CrossEntropy> kernel;
+  private final Kernel<Slice> slice;
+  private final Kernel<Finish> finish;
 
   CudaLossOps(
       Launcher launcher,
@@ -45,7 +55,8 @@ final class CudaLossOps implements LossOps {
     this.rows = rows;
     this.tensors = tensors;
     columnSum = new ColumnSum(launcher);
-    kernel = launcher.kernel(KERNEL);
+    slice = launcher.kernel(SLICE);
+    finish = launcher.kernel(FINISH);
   }
 
   @Override
@@ -70,12 +81,12 @@ final class CudaLossOps implements LossOps {
       Chunk chunk = new Chunk(from, size, targets, outputs);
       Tensor states = scratch.allocate(DType.BF16, Shape.of(size, hidden.cols()));
       rows.gatherRows(states, hidden, targets.rows().rows(from, size));
-      Tensor logits = strided(scratch, size, head.out());
-      products.multiply(Form.NT, logits, states, weight, 1, false, scratch);
+      Logits logits = new Logits(chunk, head.out(), gradients != null, scratch);
+      logits(logits, states, weight, bias, config, scratch);
       Tensor upstream = gradients == null ? null : gradients.upstream();
-      crossEntropy(logits, chunk, upstream, bias, config);
-      if (gradients != null) {
-        backward(gradients, gradientOf(logits), states, weight, chunk, scratch);
+      finish(logits, upstream, config);
+      if (gradients != null && logits.kept() != null) {
+        backward(gradients, logits.kept(), states, weight, chunk, scratch);
       }
       scratch.release(inside);
     }
@@ -87,38 +98,131 @@ final class CudaLossOps implements LossOps {
     long size = Math.min(config.chunkRows(), Math.max(1, trainedRows));
     long hidden = head.in();
     long vocabulary = head.out();
+    long slice = sliceColumns(size, vocabulary);
+    long forward =
+        TensorArena.sizeOf(DType.F32, size * slice) + Products.scratchBytes(size, slice, hidden);
+    long products =
+        Math.max(
+            Products.scratchBytes(size, hidden, vocabulary),
+            Products.scratchBytes(vocabulary, hidden, size));
+    long backward =
+        TensorArena.sizeOf(DType.BF16, size * hidden)
+            + Math.max(products, ColumnSum.scratchBytes(vocabulary));
     return CudaMatmulOps.denseBytes(head)
-        + 2 * TensorArena.sizeOf(DType.BF16, size * hidden)
-        + TensorArena.sizeOf(DType.F32, size * padded(vocabulary))
-        + Products.scratchBytes(size, vocabulary, hidden)
-        + Products.scratchBytes(size, hidden, vocabulary)
-        + Products.scratchBytes(vocabulary, hidden, size)
-        + ColumnSum.scratchBytes(vocabulary);
+        + TensorArena.sizeOf(DType.BF16, size * hidden)
+        + TensorArena.sizeOf(DType.U8, size * groups(vocabulary) * GROUP_BYTES)
+        + TensorArena.sizeOf(DType.F32, size)
+        + TensorArena.sizeOf(DType.BF16, size * padded(vocabulary))
+        + Math.max(forward, backward);
   }
 
-  private record Chunk(long from, long size, Targets targets, Outputs outputs) {}
+  private record Chunk(long from, long size, Targets targets, Outputs outputs) {
+    Tensor labels() {
+      return targets.labels().rows(from, size);
+    }
+  }
 
-  private void crossEntropy(
-      Tensor logits, Chunk chunk, @Nullable Tensor upstream, @Nullable Tensor bias, Config config) {
+  /// What is kept of a chunk's logits.
+  ///
+  /// @param groups for every row and group of columns its maximum and sums
+  /// @param target F32 `[rows]`, the labels' logits
+  /// @param kept BF16 `[rows, V]`, differences from the maxima, or null without gradients
+  private record Logits(
+      Chunk chunk, long vocabulary, Tensor groups, Tensor target, @Nullable Tensor kept) {
+    Logits(Chunk chunk, long vocabulary, boolean keep, TensorArena scratch) {
+      this(
+          chunk,
+          vocabulary,
+          scratch.allocate(
+              DType.U8, Shape.of(chunk.size(), CudaLossOps.groups(vocabulary) * GROUP_BYTES)),
+          scratch.allocate(DType.F32, Shape.of(chunk.size())),
+          // Rows of whole 16-byte pieces: the products read them fast whatever the vocabulary.
+          keep
+              ? scratch
+                  .allocate(DType.BF16, Shape.of(chunk.size(), padded(vocabulary)))
+                  .columns(0, vocabulary)
+              : null);
+    }
+
+    int groupCount() {
+      return Math.toIntExact(CudaLossOps.groups(vocabulary));
+    }
+  }
+
+  private static long groups(long vocabulary) {
+    return Math.ceilDiv(vocabulary, (long) GROUP);
+  }
+
+  /// Columns of a slice: whole groups.
+  private static long sliceColumns(long rows, long vocabulary) {
+    long fitting = SLICE_BYTES / Float.BYTES / rows / GROUP * GROUP;
+    return Math.min(Math.max(GROUP, fitting), groups(vocabulary) * GROUP);
+  }
+
+  private void logits(
+      Logits logits,
+      Tensor states,
+      Tensor weight,
+      @Nullable Tensor bias,
+      Config config,
+      TensorArena scratch) {
+    long mark = scratch.mark();
+    long size = states.rows();
+    long width = sliceColumns(size, logits.vocabulary());
+    Tensor buffer = scratch.allocate(DType.F32, Shape.of(size, width));
+    for (long first = 0; first < logits.vocabulary(); first += width) {
+      long columns = Math.min(width, logits.vocabulary() - first);
+      Tensor raw = buffer.columns(0, columns);
+      products.multiply(Form.NT, raw, states, weight.rows(first, columns), 1, false, scratch);
+      Tensor kept = logits.kept() == null ? null : logits.kept().columns(first, columns);
+      launcher.launch(
+          slice,
+          LaunchConfig.cover(size * groups(columns), SLICE_THREADS / 32, SLICE_THREADS),
+          new Slice(
+              pointer(raw),
+              raw.rowStride(),
+              size,
+              Math.toIntExact(columns),
+              Math.toIntExact(first),
+              pointer(logits.chunk().labels()),
+              pointer(logits.groups()),
+              logits.groupCount(),
+              pointer(logits.target()),
+              pointerOrNull(kept),
+              kept == null ? 0 : kept.rowStride(),
+              config.labelSmoothing() > 0 || logits.chunk().outputs().entropy() != null ? 1 : 0,
+              config.logitScale(),
+              config.softcap(),
+              pointerOrNull(bias),
+              bias == null ? 0 : Launcher.typeCode(bias.dtype()),
+              kept == null ? Launcher.vector(columns, raw) : Launcher.vector(columns, raw, kept)));
+    }
+    scratch.release(mark);
+  }
+
+  private void finish(Logits logits, @Nullable Tensor upstream, Config config) {
+    Chunk chunk = logits.chunk();
     Outputs outputs = chunk.outputs();
+    Tensor kept = logits.kept();
     launcher.launch(
-        kernel,
-        LaunchConfig.cover(chunk.size(), 1, THREADS),
-        new CrossEntropy(
-            pointer(logits),
-            logits.rowStride(),
-            Math.toIntExact(logits.cols()),
-            pointer(chunk.targets().labels().rows(chunk.from(), chunk.size())),
+        finish,
+        LaunchConfig.cover(chunk.size(), 1, FINISH_THREADS),
+        new Finish(
+            pointer(logits.groups()),
+            logits.groupCount(),
+            Math.toIntExact(logits.vocabulary()),
+            pointer(chunk.labels()),
+            pointer(logits.target()),
             pointer(outputs.tokenLoss().rows(chunk.from(), chunk.size())),
             pointerOrNull(part(outputs.correct(), chunk)),
             pointerOrNull(part(outputs.entropy(), chunk)),
             pointerOrNull(upstream),
             config.labelSmoothing(),
+            pointerOrNull(kept),
+            kept == null ? 0 : kept.rowStride(),
             config.logitScale(),
             config.softcap(),
-            pointerOrNull(bias),
-            bias == null ? 0 : Launcher.typeCode(bias.dtype()),
-            Launcher.vector(logits.cols(), logits)));
+            kept == null ? 0 : Launcher.vector(kept.cols(), kept)));
   }
 
   private void backward(
@@ -144,35 +248,43 @@ final class CudaLossOps implements LossOps {
     return tensor == null ? null : tensor.rows(chunk.from(), chunk.size());
   }
 
-  // Rows padded to whole 16-byte pieces, so that the products read them fast whatever the
-  // vocabulary.
-  private static Tensor strided(TensorArena scratch, long rows, long cols) {
-    return scratch.allocate(DType.F32, Shape.of(rows, padded(cols))).columns(0, cols);
-  }
-
   private static long padded(long cols) {
     return (cols + 7) / 8 * 8;
   }
 
-  // The gradient that the kernel leaves where the logits were: BF16, in rows of the same bytes.
-  private static Tensor gradientOf(Tensor logits) {
-    return new Tensor(
-        logits.storage(), logits.byteOffset(), DType.BF16, logits.shape(), 2 * logits.rowStride());
-  }
+  record Slice(
+      DevicePtr raw,
+      long rawStride,
+      long rows,
+      int columns,
+      int first,
+      DevicePtr labels,
+      DevicePtr groups,
+      int groupCount,
+      DevicePtr target,
+      DevicePtr kept,
+      long keptStride,
+      int figures,
+      float scale,
+      float softcap,
+      DevicePtr bias,
+      int biasType,
+      int vector) {}
 
-  record CrossEntropy(
-      DevicePtr logits,
-      long stride,
+  record Finish(
+      DevicePtr groups,
+      int groupCount,
       int vocabulary,
       DevicePtr labels,
+      DevicePtr target,
       DevicePtr tokenLoss,
       DevicePtr correct,
       DevicePtr entropy,
       DevicePtr upstream,
       float smoothing,
+      DevicePtr gradient,
+      long stride,
       float scale,
       float softcap,
-      DevicePtr bias,
-      int biasType,
       int vector) {}
 }

@@ -5,6 +5,7 @@ import dev.gatun.cuda.op.Products.Form;
 import dev.gatun.op.Accumulate;
 import dev.gatun.op.Dropout;
 import dev.gatun.op.MatmulOps;
+import dev.gatun.op.Normalized;
 import dev.gatun.op.Projection;
 import dev.gatun.op.TensorArena;
 import dev.gatun.quant.Weight;
@@ -136,6 +137,17 @@ final class CudaMatmulOps implements MatmulOps {
   }
 
   @Override
+  public boolean weightGradientsOfNormalized(
+      List<@Nullable Tensor> innerGradients,
+      Normalized x,
+      List<Projection> projections,
+      List<Projection.Gradients> gradients,
+      TensorArena scratch) {
+    return gradients.stream().allMatch(g -> g.weight() == null)
+        && updates.gradientsOfA(innerGradients, x, projections, gradients, scratch);
+  }
+
+  @Override
   public void logits(
       Tensor logits, Tensor x, Weight head, @Nullable Tensor bias, TensorArena scratch) {
     long mark = scratch.mark();
@@ -144,6 +156,11 @@ final class CudaMatmulOps implements MatmulOps {
       tensors.addRow(logits, bias);
     }
     scratch.release(mark);
+  }
+
+  @Override
+  public boolean usesDecoded() {
+    return products.hasLibrary();
   }
 
   @Override
@@ -179,6 +196,9 @@ final class CudaMatmulOps implements MatmulOps {
   Tensor dense(Weight weight, TensorArena scratch) {
     if (weight instanceof Weight.Dense(Tensor tensor) && tensor.dtype() == DType.BF16) {
       return tensor;
+    }
+    if (weight instanceof Weight.Nf4 nf4 && nf4.decoded() != null) {
+      return nf4.decoded().values(nf4.out(), nf4.in());
     }
     Tensor copy = scratch.allocate(DType.BF16, Shape.of(weight.out(), weight.in()));
     quant.dequantize(copy, weight);
