@@ -132,7 +132,8 @@ final class RunJournal implements AutoCloseable {
             figures.meanTokenAccuracy(),
             figures.entropy(),
             Duration.ofNanos(now - startedAt),
-            Duration.ofNanos(now - updateStartedAt));
+            Duration.ofNanos(now - updateStartedAt),
+            new TrainingEvent.Work(figures.flops(), session.peakFlops()));
     last = update;
     rowsSeen += update.microBatches().stream().mapToLong(rows -> rows.length).sum();
     state.on(event);

@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import dev.gatun.cpu.CpuBackend;
 import dev.gatun.cuda.op.CudaBackend;
 import dev.gatun.data.OverlongPolicy;
+import dev.gatun.data.PreparedDataset;
+import dev.gatun.nn.StepFlops;
 import dev.gatun.op.Backend;
 import dev.gatun.train.SftConfig.GradientCheckpointing;
 import dev.gatun.train.TrainingPlan.Longest;
@@ -57,6 +59,31 @@ class TrainingPlanTest {
       assertThat(plan.totals().microBatches())
           .isEqualTo(steps.stream().mapToLong(TrainingEvent.StepFinished::microBatches).sum());
       assertThat(plan.stepSeconds()).isEmpty();
+    }
+  }
+
+  @Test
+  void updatesSayHowManyOperationsTheyCalledFor() throws IOException {
+    SftConfig config = TinyRun.config(directory, 8).gradientAccumulationSteps(2).build();
+    List<TrainingEvent> events = new ArrayList<>();
+    try (Backend cpu = CpuBackend.create(1);
+        Preparation preparation = Preparation.open(config)) {
+      new SftTrainer(config, cpu, events::add).run();
+
+      PreparedDataset rows = preparation.inputs().rows(); // in order, two a micro-batch
+      StepFlops flops = StepFlops.of(preparation.inputs().checkpoint().config(), false);
+      double expected = 0;
+      for (int row = 0; row < 4; row++) {
+        expected += flops.pass(rows.targetCount(row), rows.sequenceLengths(row));
+      }
+      TrainingEvent.StepFinished first =
+          events.stream()
+              .filter(TrainingEvent.StepFinished.class::isInstance)
+              .map(TrainingEvent.StepFinished.class::cast)
+              .findFirst()
+              .orElseThrow();
+      assertThat(first.work().flops()).isCloseTo(expected, Percentage.withPercentage(1e-9));
+      assertThat(first.shareOfPeak()).isEmpty();
     }
   }
 
