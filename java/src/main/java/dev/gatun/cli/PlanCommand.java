@@ -93,6 +93,11 @@ final class PlanCommand implements Callable<Integer> {
       } else {
         loaded.notices().forEach(notice -> out.println("notice: " + notice));
         out.println("device: " + backend.description());
+        if (memory != null && backend.usesHostMemory()) {
+          out.println(
+              "notice: sizes are those of the CPU, whose activations have 32 bits; a GPU has 16 and"
+                  + " buffers of its own, so plan for it where one is");
+        }
         print(out, config, plan, time(plan));
       }
     }

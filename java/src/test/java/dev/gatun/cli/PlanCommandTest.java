@@ -71,7 +71,7 @@ class PlanCommandTest {
 
     assertThat(plan.exitCode()).isZero();
     assertThat(plan.out())
-        .contains("does not fit: train would refuse it")
+        .contains("does not fit: train would refuse it", "notice: sizes are those of the CPU")
         .containsPattern("gradient_checkpointing: true +0 tokens");
   }
 
