@@ -43,6 +43,7 @@ final class RunJournal implements AutoCloseable {
   private @Nullable EvaluationResult lastEvaluation;
   private int evaluatedAt = -1;
   private int savedAt = -1;
+  private @Nullable RunSummary summary; // made when it is first written
 
   RunJournal(
       SftConfig config,
@@ -231,6 +232,13 @@ final class RunJournal implements AutoCloseable {
   }
 
   private RunSummary summary() {
+    if (summary == null) {
+      summary = newSummary();
+    }
+    return summary;
+  }
+
+  private RunSummary newSummary() {
     return new RunSummary(
         session.device(),
         session.model().parameters().count(),

@@ -18,6 +18,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.BiFunction;
 import org.assertj.core.data.Percentage;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -85,6 +86,28 @@ class TrainingPlanTest {
       assertThat(first.work().flops()).isCloseTo(expected, Percentage.withPercentage(1e-9));
       assertThat(first.shareOfPeak()).isEmpty();
     }
+  }
+
+  @Test
+  void theTimeIsEstimatedFromTheDevicesPeak() throws IOException {
+    SftConfig config = TinyRun.config(directory, 8).build();
+    try (Backend cpu = CpuBackend.create(1)) {
+      TrainingPlan h100 = TrainingPlan.of(config, withPeak(cpu, 989.4e12), null);
+      TrainingPlan half = TrainingPlan.of(config, withPeak(cpu, 494.7e12), null);
+      double seconds = h100.stepSeconds().orElseThrow();
+
+      assertThat(half.stepSeconds().orElseThrow())
+          .isCloseTo(2 * seconds, Percentage.withPercentage(1e-6));
+      // One micro-batch an update; its bytes and operations take more than none and less than 1 ms.
+      assertThat(seconds).isBetween(1e-9, 1e-3);
+      SftConfig four = config.toBuilder().gradientAccumulationSteps(4).maxSteps(1).build();
+      assertThat(TrainingPlan.of(four, withPeak(cpu, 989.4e12), null).stepSeconds().orElseThrow())
+          .isCloseTo(4 * seconds, Percentage.withPercentage(25));
+    }
+  }
+
+  private static Backend withPeak(Backend real, double flops) {
+    return proxy(real, (name, _) -> name.equals("peakFlops") ? flops : null);
   }
 
   @Test
@@ -166,13 +189,26 @@ class TrainingPlanTest {
 
   /// Notes the size of every arena that stays.
   private static Backend recording(Backend real, List<Long> sizes) {
+    return proxy(
+        real,
+        (name, arguments) -> {
+          if (name.equals("arena") && !LOADING.equals(arguments[0])) {
+            sizes.add((Long) arguments[1]);
+          }
+          return null;
+        });
+  }
+
+  /// @param answer to a call, null for the real one
+  private static Backend proxy(Backend real, BiFunction<String, Object[], Object> answer) {
     return (Backend)
         Proxy.newProxyInstance(
             Backend.class.getClassLoader(),
             new Class<?>[] {Backend.class},
             (_, method, arguments) -> {
-              if (method.getName().equals("arena") && !LOADING.equals(arguments[0])) {
-                sizes.add((Long) arguments[1]);
+              Object answered = answer.apply(method.getName(), arguments);
+              if (answered != null) {
+                return answered;
               }
               try {
                 return method.invoke(real, arguments);
