@@ -30,8 +30,7 @@ final class AdapterConfigWriter {
           "trainable_token_indices",
           "use_bdlora",
           "velora_config");
-  private static final List<String> FALSE =
-      List.of("fan_in_fan_out", "lora_bias", "use_dora", "use_qalora");
+  private static final List<String> FALSE = List.of("fan_in_fan_out", "lora_bias", "use_qalora");
 
   private AdapterConfigWriter() {}
 
@@ -68,6 +67,7 @@ final class AdapterConfigWriter {
     fields.put("rank_pattern", new TreeMap<>(config.rankPattern()));
     fields.put("target_modules", modules(config.targets(), adapter));
     fields.put("task_type", "CAUSAL_LM");
+    fields.put("use_dora", config.weightDecomposed());
     fields.put("use_rslora", config.rankStabilized());
     return fields;
   }

@@ -1,6 +1,7 @@
 package dev.gatun.nn;
 
 import dev.gatun.op.Projection;
+import org.jspecify.annotations.Nullable;
 
 /// A linear layer with its low-rank update, if it has one.
 ///
@@ -8,8 +9,13 @@ import dev.gatun.op.Projection;
 /// @param training with dropout
 /// @param inference without
 /// @param gradients where backward adds to
+/// @param dora how the update is applied where it is weight-decomposed, else null
 record Linear(
-    String path, Projection training, Projection inference, Projection.Gradients gradients) {
+    String path,
+    Projection training,
+    Projection inference,
+    Projection.Gradients gradients,
+    @Nullable DoraLinear dora) {
 
   long out() {
     return inference.weight().out();

@@ -122,7 +122,6 @@ final class ForeignKeys {
             "push_to_hub",
             "auto_find_batch_size",
             "load_best_model_at_end",
-            "use_dora",
             "lora_bias",
             "fan_in_fan_out",
             "torch_compile",

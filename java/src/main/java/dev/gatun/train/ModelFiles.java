@@ -47,7 +47,9 @@ final class ModelFiles {
       modules.put(
           path,
           new LowRank(
-              value(values, ModuleTree.loraA(path)), value(values, ModuleTree.loraB(path))));
+              value(values, ModuleTree.loraA(path)),
+              value(values, ModuleTree.loraB(path)),
+              values.get(ModuleTree.loraMagnitude(path))));
     }
     Map<String, Tensor> saved = new TreeMap<>();
     for (String path : training.replaced().starts().keySet()) {

@@ -299,7 +299,6 @@ class SftConfigReaderTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "use_dora: true",
         "load_in_8bit: true",
         "bnb_4bit_quant_type: fp4",
         "label_smoothing_factor: 0.1",
