@@ -48,7 +48,8 @@ final class AdapterConfigWriter {
     fields.put(
         "init_lora_weights",
         switch (config.initialization()) {
-          case KAIMING_UNIFORM -> true;
+          // PEFT would take the base apart again when it loads the adapter.
+          case KAIMING_UNIFORM, PISSA, LOFTQ -> true;
           case GAUSSIAN -> "gaussian";
           case ORTHOGONAL -> "orthogonal";
           case UNIFORM -> false;

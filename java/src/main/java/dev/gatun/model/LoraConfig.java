@@ -79,6 +79,25 @@ public record LoraConfig(
         false);
   }
 
+  /// The same for updates that have values, whatever they started as.
+  public LoraConfig startingFresh() {
+    return new LoraConfig(
+        rank,
+        alpha,
+        dropout,
+        rankStabilized,
+        targets,
+        excludeModules,
+        layersToTransform,
+        layersPattern,
+        rankPattern,
+        alphaPattern,
+        Initialization.KAIMING_UNIFORM,
+        modulesToSave,
+        ensureWeightTying,
+        weightDecomposed);
+  }
+
   /// Whether a module is trained whole, and so no target.
   public boolean saves(String module) {
     return modulesToSave.stream().anyMatch(module::endsWith);
@@ -108,6 +127,10 @@ public record LoraConfig(
     GAUSSIAN,
     /// `orthogonal`: A and B random, their product zero; needs an even rank.
     ORTHOGONAL,
+    /// `pissa`: A and B the weight's largest singular values, which the base then lacks.
+    PISSA,
+    /// `loftq`: A and B the largest singular values of what the 4-bit base makes wrong.
+    LOFTQ,
     /// `false`: A uniform in ±1/√in and B in ±1/√r, so that the model starts changed; for tests.
     UNIFORM
   }

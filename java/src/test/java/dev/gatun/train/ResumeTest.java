@@ -7,6 +7,7 @@ import dev.gatun.InputException;
 import dev.gatun.cpu.CpuBackend;
 import dev.gatun.io.AdapterFiles;
 import dev.gatun.io.PeftAdapter;
+import dev.gatun.model.LoraConfig.Initialization;
 import dev.gatun.op.Backend;
 import dev.gatun.train.SftConfig.Interval;
 import dev.gatun.train.SftConfig.OptimizerName;
@@ -194,6 +195,18 @@ class ResumeTest {
     trained
         .modules()
         .forEach((path, update) -> assertThat(update.magnitude()).as(path).isNotNull());
+  }
+
+  @Test
+  void aBaseThatGaveAPartToTheAdapterGoesOnBitByBit() throws IOException {
+    SftConfigBuilder config = config().initLoraWeights(Initialization.PISSA).loadIn4bit(true);
+    Path whole = directory.resolve("whole");
+    run(config.outputDir(whole));
+    Path resumed = only(whole, 4, "resumed");
+
+    run(config.outputDir(resumed).resumeFromCheckpoint(Resumption.LAST));
+
+    assertSameRun(resumed, whole);
   }
 
   @Test

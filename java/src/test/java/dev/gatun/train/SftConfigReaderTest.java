@@ -300,6 +300,7 @@ class SftConfigReaderTest {
   @ValueSource(
       strings = {
         "load_in_8bit: true",
+        "loftq_config: {loftq_bits: 8}",
         "bnb_4bit_quant_type: fp4",
         "label_smoothing_factor: 0.1",
         "fp16: true",
