@@ -108,6 +108,8 @@ public interface Backend extends AutoCloseable {
 
   TensorOps tensor();
 
+  DoraOps dora();
+
   @Override
   void close();
 }

@@ -282,13 +282,15 @@ record ConfigType<T>(
   /// PEFT's `init_lora_weights`.
   static ConfigType<Initialization> initialization() {
     return new ConfigType<>(
-        "true (Kaiming uniform), false, gaussian or orthogonal",
+        "true (Kaiming uniform), false, gaussian, orthogonal, pissa, pissa_niter_N or loftq",
         value ->
-            switch (value instanceof Scalar s ? String.valueOf(s.value()) : "") {
+            switch (value instanceof Scalar s ? withoutIterations(s) : "") {
               case "true" -> Initialization.KAIMING_UNIFORM;
               case "false" -> Initialization.UNIFORM;
               case "gaussian" -> Initialization.GAUSSIAN;
               case "orthogonal" -> Initialization.ORTHOGONAL;
+              case "pissa" -> Initialization.PISSA;
+              case "loftq" -> Initialization.LOFTQ;
               default -> null;
             },
         initialization ->
@@ -296,8 +298,15 @@ record ConfigType<T>(
               case KAIMING_UNIFORM -> true;
               case GAUSSIAN -> "gaussian";
               case ORTHOGONAL -> "orthogonal";
+              case PISSA -> "pissa";
+              case LOFTQ -> "loftq";
               case UNIFORM -> false;
             });
+  }
+
+  // How far PEFT approximates the decomposition; here it is computed to single precision.
+  private static String withoutIterations(Scalar scalar) {
+    return String.valueOf(scalar.value()).replaceFirst("^pissa_niter_[0-9]+$", "pissa");
   }
 
   private static boolean isPattern(String text) {

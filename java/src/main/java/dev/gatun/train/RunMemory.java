@@ -53,7 +53,9 @@ record RunMemory(
     Function<Checkpointing, MemoryNeed> needs = needs(inputs, backend, config, limits);
     // All but activations is the same whatever layers keep.
     MemoryNeed any = needs.apply(CheckpointPolicy.PER_LAYER);
-    long weightBytes = ModelLoader.plannedBytes(inputs.checkpoint(), backend, inputs.format());
+    long weightBytes =
+        ModelLoader.plannedBytes(
+            inputs.checkpoint(), backend, inputs.format(), inputs.subtracted());
     long outputBytes =
         config.loop().gradientAccumulationSteps() * any.outputBytes()
             + TensorArena.sizeOf(DType.F32, 1);

@@ -2,10 +2,12 @@ package dev.gatun.train;
 
 import dev.gatun.data.PreparedDataset;
 import dev.gatun.io.Checkpoint;
+import dev.gatun.io.Subtracted;
 import dev.gatun.io.WeightFormat;
 import dev.gatun.nn.Limits;
 import dev.gatun.nn.Training;
 import java.util.Arrays;
+import java.util.Map;
 import java.util.function.IntUnaryOperator;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
@@ -16,12 +18,27 @@ import org.jspecify.annotations.Nullable;
 /// @param format what the weights become when they are read
 /// @param training what is trained, with its starting values
 /// @param evaluation null for none
+/// @param subtracted what the weights lose when they are read, by module path
 public record TrainingInputs(
     Checkpoint checkpoint,
     WeightFormat format,
     Training training,
     PreparedDataset rows,
-    @Nullable PreparedDataset evaluation) {
+    @Nullable PreparedDataset evaluation,
+    Map<String, Subtracted> subtracted) {
+  public TrainingInputs {
+    subtracted = Map.copyOf(subtracted);
+  }
+
+  /// On the weights as they are stored.
+  public TrainingInputs(
+      Checkpoint checkpoint,
+      WeightFormat format,
+      Training training,
+      PreparedDataset rows,
+      @Nullable PreparedDataset evaluation) {
+    this(checkpoint, format, training, rows, evaluation, Map.of());
+  }
 
   /// Limits that every batch of a run keeps, in whatever order the rows come.
   Limits limits(SftConfig config) {

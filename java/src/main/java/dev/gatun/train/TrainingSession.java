@@ -66,7 +66,8 @@ public final class TrainingSession implements AutoCloseable {
               inputs.checkpoint(),
               backend,
               arena("weights", memory.weightBytes()),
-              inputs.format());
+              inputs.format(),
+              inputs.subtracted());
       model =
           CausalLm.create(
               backend,
