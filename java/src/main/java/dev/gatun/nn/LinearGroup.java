@@ -1,6 +1,7 @@
 package dev.gatun.nn;
 
 import dev.gatun.op.Accumulate;
+import dev.gatun.op.GatedUpdates;
 import dev.gatun.op.MatmulOps;
 import dev.gatun.op.Projection;
 import dev.gatun.tensor.Tensor;
@@ -194,6 +195,43 @@ final class LinearGroup {
             projections(pass).subList(from, to),
             gradients.subList(from, to),
             pass.arena());
+  }
+
+  /// One of these layers before a gated activation, if its update has no dropout and nothing else
+  /// of the layer is trained; else null.
+  ///
+  /// @param kept what forward made of the input
+  /// @param made room for the inner gradients
+  GatedUpdates.@Nullable Side gatedSide(int index, Inner kept, Inner made) {
+    Projection.Lora lora = plainUpdate(index);
+    Tensor inner = kept.parts().get(index);
+    Tensor innerGradient = made.parts().get(index);
+    Tensor b = gradients.get(index).b();
+    return lora == null || inner == null || innerGradient == null || b == null
+        ? null
+        : new GatedUpdates.Side(lora, inner, innerGradient, b);
+  }
+
+  /// Where the gradient of A goes, under the same conditions.
+  @Nullable Tensor plainGradientOfA(int index) {
+    return plainUpdate(index) == null ? null : gradients.get(index).a();
+  }
+
+  private Projection.@Nullable Lora plainUpdate(int index) {
+    Projection.Lora lora = training.get(index).lora();
+    Projection.Gradients wanted = gradients.get(index);
+    boolean plain =
+        !decomposed
+            && lora != null
+            && lora.dropout() == null
+            && wanted.weight() == null
+            && wanted.bias() == null;
+    return plain ? lora : null;
+  }
+
+  /// `dx` of [#backward] alone, where the inner part of `dys` is there already.
+  void inputGradient(Tensor dx, Outputs dys, Pass pass) {
+    matmul(pass).inputGradient(dx, dys.ys(), dys.inner().parts(), projections(pass), pass.arena());
   }
 
   /// The gradients that need the input, after [#backward].
