@@ -5,13 +5,14 @@
 //
 // gate, up and dh bf16 [T, F], dgate and dup take the place of gate and up; F a multiple of 64, all rows start at multiples of 16 bytes.
 // B [F, R], inner and dInner [T, R] bf16, R <= N a multiple of 8. The sums are partial, for lora_sum_f32: block (x, y) writes
-// row_partial [gate, up][x] [T, R] and column_partial [gate, up][y] [F, R], and two blocks of a_partial [2 y, 2 y + 1] [R, F], all f32.
+// row_partial [gate, up][x] [T, R] and column_partial [gate, up][y] [F, R], and a_partial [y] [R, F], all f32.
 // No atomics: the order of every sum follows from the sizes and the grid alone.
 // A block owns `row_tiles` x `column_tiles` tiles of 128 x 64, streamed through a ring of `stages` of gate, up, dh and their parts of the
-// narrow operands. The tile is turned into dgate, dup and h where it lies; then warp w multiplies its rows 16w ... with both B, columns
-// 16 (w % 4) ... of dgate (w < 4) or dup with inner, and half the rows of those columns of h with dInner_down. A panel of row tiles keeps
-// its row sums in registers while the columns pass.
-// Launch: 256 threads, grid (ranges of columns, chunks of rows), dynamic shared memory stages * stage bytes.
+// narrow operands. The tile is turned into dgate, dup and h where it lies; then of the 16 warps the first eight work on dgate, the others
+// on dup: each multiplies rows 16 (w % 8) ... with B, and half the rows of columns 16 (w % 4) ... with inner; and a quarter of the rows of
+// those columns of h with dInner_down. A panel of row tiles keeps its row sums in registers while the columns pass; at its end the halves
+// and quarters meet in shared memory.
+// Launch: 512 threads, grid (ranges of columns, chunks of rows), dynamic shared memory stages * stage bytes + 1280 R.
 // Bytes: 10 for each element of [T, F], and the partial sums written and read.
 #include "activation.cuh"
 #include "common.cuh"
@@ -19,7 +20,7 @@
 
 namespace gatun {
 
-constexpr int ROWS = 128, COLUMNS = 64, THREADS = 256;
+constexpr int ROWS = 128, COLUMNS = 64, THREADS = 512;
 constexpr int MATRIX_BYTES = ROWS * COLUMNS * 2;
 
 // One of gate and up.
@@ -85,16 +86,19 @@ struct GluLora {
       copy_tile_async<ROWS, COLUMNS, THREADS>(stage + UP_AT, p.up.wide + row0 * p.up.wide_stride + column0, p.up.wide_stride, rows,
                                               COLUMNS);
       copy_tile_async<ROWS, COLUMNS, THREADS>(stage + DH_AT, p.dh + row0 * p.dh_stride + column0, p.dh_stride, rows, COLUMNS);
-      if (threadIdx.x < THREADS / 2) {  // fewer pieces than threads
-        copy_tile_async<COLUMNS, R, THREADS / 2>(stage + FACTORS_AT, p.gate.factor + column0 * p.gate.factor_stride, p.gate.factor_stride,
+      // Fewer pieces than threads.
+      if (threadIdx.x < COLUMNS * 2) {
+        copy_tile_async<COLUMNS, R, COLUMNS * 2>(stage + FACTORS_AT, p.gate.factor + column0 * p.gate.factor_stride, p.gate.factor_stride,
                                                  COLUMNS, p.rank);
-        copy_tile_async<COLUMNS, R, THREADS / 2>(stage + FACTORS_AT + FACTOR_BYTES, p.up.factor + column0 * p.up.factor_stride,
+        copy_tile_async<COLUMNS, R, COLUMNS * 2>(stage + FACTORS_AT + FACTOR_BYTES, p.up.factor + column0 * p.up.factor_stride,
                                                  p.up.factor_stride, COLUMNS, p.rank);
       }
-      copy_tile_async<ROWS, R, THREADS>(stage + NARROWS_AT, p.gate.inner + row0 * p.gate.inner_stride, p.gate.inner_stride, rows, p.rank);
-      copy_tile_async<ROWS, R, THREADS>(stage + NARROWS_AT + NARROW_BYTES, p.up.inner + row0 * p.up.inner_stride, p.up.inner_stride, rows,
-                                        p.rank);
-      copy_tile_async<ROWS, R, THREADS>(stage + NARROWS_AT + 2 * NARROW_BYTES, p.down + row0 * p.down_stride, p.down_stride, rows, p.rank);
+      if (threadIdx.x < ROWS * 2) {
+        uint32_t narrow = stage + NARROWS_AT;
+        copy_tile_async<ROWS, R, ROWS * 2>(narrow, p.gate.inner + row0 * p.gate.inner_stride, p.gate.inner_stride, rows, p.rank);
+        copy_tile_async<ROWS, R, ROWS * 2>(narrow + NARROW_BYTES, p.up.inner + row0 * p.up.inner_stride, p.up.inner_stride, rows, p.rank);
+        copy_tile_async<ROWS, R, ROWS * 2>(narrow + 2 * NARROW_BYTES, p.down + row0 * p.down_stride, p.down_stride, rows, p.rank);
+      }
       if (++load_row == min(load_panel + PANEL, row_end)) {
         if (++load_column == column_end) {
           load_column = column_begin;
@@ -121,9 +125,10 @@ struct GluLora {
   }
 
   // gate, up and dh of a tile become dgate, dup and h; the first two go out too.
+  template <int ACTIVATION>
   __device__ __forceinline__ void activate_tile(int tile, int row_tile, int column_tile) const {
     int64_t row0 = static_cast<int64_t>(row_tile) * ROWS, column0 = static_cast<int64_t>(column_tile) * COLUMNS;
-#pragma unroll
+#pragma unroll 1  // the body is there once for each row tile of a panel: more would not fit the instruction cache
     for (int i = 0; i < ROWS * COLUMNS / 8 / THREADS; i++) {
       int item = i * THREADS + threadIdx.x, row = item / (COLUMNS / 8), chunk = item % (COLUMNS / 8);
       uint8_t* at = memory + tile + swizzled<COLUMNS>(row, chunk);
@@ -134,7 +139,7 @@ struct GluLora {
 #pragma unroll
       for (int j = 0; j < 8; j++) {
         float value, slope;
-        activate(g[j], p.activation, value, slope);
+        activate(g[j], ACTIVATION, value, slope);
         h[j] = value * u[j];
         g[j] = d[j] * u[j] * slope;
         u[j] = d[j] * value;
@@ -155,7 +160,7 @@ struct GluLora {
 #pragma unroll
     for (int k = 0; k < COLUMNS / 16; k++) {
       uint32_t a[4], b[4];
-      load_a<COLUMNS>(a, matrix, warp * 16, k, lane);
+      load_a<COLUMNS>(a, matrix, (warp & 7) * 16, k, lane);
 #pragma unroll
       for (int j = 0; j < R / 16; j++) {
         load_b_transposed<R>(b, factor, k * 16, j, lane);
@@ -166,10 +171,12 @@ struct GluLora {
   }
 
   // Columns 16 * (warp % 4) ... of a matrix, transposed, times a narrow operand, over steps of 16 rows.
-  __device__ __forceinline__ void multiply_columns(float (&sum)[R / 8][4], uint32_t matrix, uint32_t narrow, int first, int steps) const {
+  template <int STEPS>
+  __device__ __forceinline__ void multiply_columns(float (&sum)[R / 8][4], uint32_t matrix, uint32_t narrow, int first) const {
     int row = (lane & 7) + ((lane >> 4) << 3), chunk = 2 * (warp & 3) + ((lane >> 3) & 1);
-#pragma unroll 4
-    for (int k = first; k < first + steps; k++) {
+#pragma unroll
+    for (int i = 0; i < STEPS; i++) {
+      int k = first + i;
       uint32_t a[4], b[4];
       ldmatrix_transposed(a, matrix + swizzled<COLUMNS>(k * 16 + row, chunk));
 #pragma unroll
@@ -184,7 +191,7 @@ struct GluLora {
   __device__ __forceinline__ void store_rows(const float (&sum)[R / 8][4], float* partial, int row_tile) const {
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-      int64_t row = static_cast<int64_t>(row_tile) * ROWS + warp * 16 + half * 8 + lane / 4;
+      int64_t row = static_cast<int64_t>(row_tile) * ROWS + (warp & 7) * 16 + half * 8 + lane / 4;
       if (row >= p.rows) continue;
       float* at = partial + (blockIdx.x * p.rows + row) * p.rank;
 #pragma unroll
@@ -213,35 +220,65 @@ struct GluLora {
     }
   }
 
+  // The sums of a warp, for another to add.
+  __device__ __forceinline__ float* exchange(int place) const {
+    return reinterpret_cast<float*>(memory + p.stages * STAGE_BYTES) + place * (R / 8 * 4 * 32) + lane;
+  }
+
+  __device__ __forceinline__ void give(const float (&sum)[R / 8][4], int place) const {
+    float* at = exchange(place);
+#pragma unroll
+    for (int i = 0; i < R / 8 * 4; i++) at[i * 32] = sum[i / 4][i % 4];
+  }
+
+  __device__ __forceinline__ void take(float (&sum)[R / 8][4], int place) const {
+    const float* at = exchange(place);
+#pragma unroll
+    for (int i = 0; i < R / 8 * 4; i++) sum[i / 4][i % 4] += at[i * 32];
+  }
+
+  template <int ACTIVATION>
   __device__ __forceinline__ void run() {
     for (int i = 0; i < p.stages - 1; i++) load_next();
-    int side = warp >> 2;  // whose columns the warp has
-    float* b_partial = (side == 0 ? p.gate.column_partial : p.up.column_partial) + blockIdx.y * p.wide * p.rank;
-    float* a_partial = p.a_partial + (blockIdx.y * 2 + side) * p.wide * p.rank;
+    int side = warp >> 3, half = warp >> 2 & 1, quarter = warp >> 2;
+    const GluSide& mine = side == 0 ? p.gate : p.up;
+    float* b_partial = mine.column_partial + blockIdx.y * p.wide * p.rank;
+    float* a_partial = p.a_partial + blockIdx.y * p.wide * p.rank;
     for (int panel = row_begin; panel < row_end; panel += PANEL) {
-      float gate_sum[PANEL][R / 8][4] = {}, up_sum[PANEL][R / 8][4] = {};
+      float row_sum[PANEL][R / 8][4] = {};
       for (int column = column_begin; column < column_end; column++) {
         float b_sum[R / 8][4] = {}, a_sum[R / 8][4] = {};
 #pragma unroll
         for (int i = 0; i < PANEL; i++) {
           if (panel + i >= row_end) break;
           int tile = next_tile();
-          activate_tile(tile, panel + i, column);
+          activate_tile<ACTIVATION>(tile, panel + i, column);
           __syncthreads();
           uint32_t stage = shared + tile;
-          multiply_rows(gate_sum[i], stage + GATE_AT, stage + FACTORS_AT);
-          multiply_rows(up_sum[i], stage + UP_AT, stage + FACTORS_AT + FACTOR_BYTES);
-          multiply_columns(b_sum, stage + side * MATRIX_BYTES, stage + NARROWS_AT + side * NARROW_BYTES, 0, ROWS / 16);
-          multiply_columns(a_sum, stage + DH_AT, stage + NARROWS_AT + 2 * NARROW_BYTES, side * (ROWS / 32), ROWS / 32);
+          multiply_rows(row_sum[i], stage + side * MATRIX_BYTES, stage + FACTORS_AT + side * FACTOR_BYTES);
+          multiply_columns<ROWS / 32>(b_sum, stage + side * MATRIX_BYTES, stage + NARROWS_AT + side * NARROW_BYTES, half * (ROWS / 32));
+          multiply_columns<ROWS / 64>(a_sum, stage + DH_AT, stage + NARROWS_AT + 2 * NARROW_BYTES, quarter * (ROWS / 64));
         }
-        store_columns(b_sum, b_partial, column, p.rank, 1, panel == row_begin);
-        store_columns(a_sum, a_partial, column, 1, p.wide, panel == row_begin);
+        // Places: 8 second halves, then 12 later quarters.
+        if (half == 1) give(b_sum, side * 4 + (warp & 3));
+        if (quarter > 0) give(a_sum, 4 + warp);
+        __syncthreads();
+        bool first = panel == row_begin;
+        if (half == 0) {
+          take(b_sum, side * 4 + (warp & 3));
+          store_columns(b_sum, b_partial, column, p.rank, 1, first);
+        }
+        if (quarter == 0) {
+          take(a_sum, 8 + warp);
+          take(a_sum, 12 + warp);
+          take(a_sum, 16 + warp);
+          store_columns(a_sum, a_partial, column, 1, p.wide, first);
+        }
       }
 #pragma unroll
       for (int i = 0; i < PANEL; i++) {
         if (panel + i >= row_end) break;
-        store_rows(gate_sum[i], p.gate.row_partial, panel + i);
-        store_rows(up_sum[i], p.up.row_partial, panel + i);
+        store_rows(row_sum[i], mine.row_partial, panel + i);
       }
     }
     wait_copies<0>();
@@ -257,7 +294,7 @@ static_assert(GluLora<16>::STAGE_BYTES == 49152 + 1024 * 16 && GluLora<32>::STAG
 using gatun::bf16;
 
 #define GLU_LORA(R)                                                                                                                 \
-  extern "C" __global__ void __launch_bounds__(256, 1) glu_backward_lora_bf16_r##R(                                                \
+  extern "C" __global__ void __launch_bounds__(512, 1) glu_backward_lora_bf16_r##R(                                                \
       bf16* gate, int64_t gate_stride, const bf16* gate_factor, int64_t gate_factor_stride, const bf16* gate_inner,                \
       int64_t gate_inner_stride, float* gate_row_partial, float* gate_column_partial, bf16* up, int64_t up_stride,                 \
       const bf16* up_factor, int64_t up_factor_stride, const bf16* up_inner, int64_t up_inner_stride, float* up_row_partial,       \
@@ -270,7 +307,13 @@ using gatun::bf16;
                                up_column_partial},                                                                                 \
                               dh, dh_stride, down, down_stride, a_partial, rows, wide, rank, activation, row_tiles, column_tiles,  \
                               stages};                                                                                             \
-    gatun::GluLora<R>(p, shared).run();                                                                                            \
+    gatun::GluLora<R> kernel(p, shared);                                                                                           \
+    if (activation == 0)                                                                                                           \
+      kernel.template run<0>();                                                                                                    \
+    else if (activation == 1)                                                                                                      \
+      kernel.template run<1>();                                                                                                    \
+    else                                                                                                                           \
+      kernel.template run<2>();                                                                                                    \
   }
 GLU_LORA(16)
 GLU_LORA(32)

@@ -3,7 +3,7 @@
 
 namespace gatun {
 
-// act(x) and its derivative.
+// act(x) and its derivative. Where much is unrolled, a constant `activation` keeps the others out of the instruction cache.
 __device__ __forceinline__ void activate(float x, int activation, float& value, float& slope) {
   if (activation == 0) {
     float s = 1.f / (1.f + __expf(-x));

@@ -25,6 +25,7 @@ final class GatedLora {
   private static final int MOST_STAGES = 3;
   private static final int TILES_BYTES = 49152;
   private static final int RANK_BYTES = 1024;
+  private static final int EXCHANGE_BYTES = 1280;
   private static final int COLUMN_TILES = LoraGrid.TILE / COLUMNS;
 
   private static final List<KernelSpec<Parameters>> SPECS =
@@ -71,7 +72,7 @@ final class GatedLora {
     }
     LoraGrid grid = grid(rows, cols, rank);
     return TensorArena.sizeOf(DType.F32, 2 * rowPartials(grid, rows, rank))
-        + TensorArena.sizeOf(DType.F32, 4 * columnPartials(grid, cols, rank));
+        + TensorArena.sizeOf(DType.F32, 3 * columnPartials(grid, cols, rank));
   }
 
   private static LoraGrid grid(long rows, long cols, long rank) {
@@ -102,14 +103,13 @@ final class GatedLora {
     long rowSize = rowPartials(grid, rows, rank);
     long columnSize = columnPartials(grid, cols, rank);
     Tensor rowPartials = scratch.allocate(DType.F32, Shape.of(2, rowSize));
-    // Of both B, and of A in twice as many parts.
-    Tensor columnPartials = scratch.allocate(DType.F32, Shape.of(4, columnSize));
+    Tensor columnPartials = scratch.allocate(DType.F32, Shape.of(3, columnSize));
     int stages = Math.min(MOST_STAGES, stages(rank));
     launcher.launch(
-        kernels.get((int) ((rank - 1) / STEP)),
-        LaunchConfig.of(1, 256)
+        kernels.get(kernelRank(rank) / STEP - 1),
+        LaunchConfig.of(1, 512)
             .withGrid(grid.ranges(), grid.chunks(), 1)
-            .withShared(stages * stageBytes(rank)),
+            .withShared(stages * stageBytes(rank) + exchangeBytes(rank)),
         new Parameters(
             pointer(gate, DType.BF16, "gate"),
             gate.rowStride(),
@@ -131,7 +131,7 @@ final class GatedLora {
             dh.rowStride(),
             pointer(updates.downInnerGradient(), DType.BF16, "inner gradient of down"),
             updates.downInnerGradient().rowStride(),
-            pointer(columnPartials.rows(2, 2)),
+            pointer(columnPartials.rows(2, 1)),
             rows,
             cols,
             Math.toIntExact(rank),
@@ -143,7 +143,7 @@ final class GatedLora {
     side(updates.up(), rowPartials.rows(1, 1), columnPartials.rows(1, 1), grid);
     sum.run(
         new LoraSum.Parts(null, null, 0),
-        new LoraSum.Parts(updates.downA(), columnPartials.rows(2, 2), 2 * grid.chunks()),
+        new LoraSum.Parts(updates.downA(), columnPartials.rows(2, 1), grid.chunks()),
         1,
         null);
     scratch.release(mark);
@@ -159,12 +159,21 @@ final class GatedLora {
   }
 
   private static int stageBytes(long rank) {
-    return TILES_BYTES + RANK_BYTES * Math.toIntExact((rank + STEP - 1) / STEP * STEP);
+    return TILES_BYTES + RANK_BYTES * kernelRank(rank);
+  }
+
+  private static int exchangeBytes(long rank) {
+    return EXCHANGE_BYTES * kernelRank(rank);
+  }
+
+  private static int kernelRank(long rank) {
+    return Math.toIntExact((rank + STEP - 1) / STEP * STEP);
   }
 
   /// Stages that the GPU's shared memory holds.
   private int stages(long rank) {
-    return launcher.context().device().limits().sharedPerBlock() / stageBytes(rank);
+    int shared = launcher.context().device().limits().sharedPerBlock();
+    return (shared - exchangeBytes(rank)) / stageBytes(rank);
   }
 
   record Parameters(
