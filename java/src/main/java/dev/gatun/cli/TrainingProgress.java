@@ -1,6 +1,7 @@
 package dev.gatun.cli;
 
 import dev.gatun.data.PreparationReport;
+import dev.gatun.data.TrainedText;
 import dev.gatun.train.ProgressLines;
 import dev.gatun.train.TrainingEvent;
 import dev.gatun.train.TrainingEvent.Evaluated;
@@ -71,6 +72,11 @@ final class TrainingProgress implements TrainingListener, AutoCloseable {
     lines = lines((int) Math.max(1, every));
     lines.on(started);
     report("training data", started.training());
+    TrainedText sample = started.training().figures().sample();
+    if (sample != null) {
+      out.println("the first row, trained parts marked:");
+      out.println(sample.marked(terminal::highlight));
+    }
     PreparationReport evaluation = started.evaluation();
     if (evaluation != null) {
       report("evaluation data", evaluation);
@@ -91,13 +97,12 @@ final class TrainingProgress implements TrainingListener, AutoCloseable {
   }
 
   private void report(String what, PreparationReport report) {
-    long kept = report.sourceRows() - report.droppedOverlong() - report.droppedUntrained();
     out.printf(
         "%s: %s of the tokens are trained, the end of text in %s of the rows, the longest row has %d"
             + " tokens%s%n",
         what,
         Sizes.share(report.trainedTokens(), report.tokens()),
-        Sizes.share(report.eosTrainedRows(), kept),
+        Sizes.share(report.eosTrainedRows(), report.keptRows()),
         report.longest(),
         report.overlongRows() > 0 ? ", more than max_length" : "");
     if (report.truncatedRows() + report.droppedOverlong() + report.droppedUntrained() > 0) {

@@ -4,6 +4,7 @@ import dev.gatun.InputException;
 import dev.gatun.adapter.AdapterStart;
 import dev.gatun.io.AdapterFiles;
 import dev.gatun.io.Checkpoint;
+import dev.gatun.io.EndOfText;
 import dev.gatun.io.ModelLoader;
 import dev.gatun.io.PeftAdapter;
 import dev.gatun.io.WeightFormat;
@@ -111,10 +112,7 @@ public final class LanguageModel implements AutoCloseable {
   /// Ids that end a text: those of `generation_config.json`, else of `config.json`, and the
   /// tokenizer's own, which is what fine-tuning appends.
   public Set<Integer> endOfText() {
-    Set<Integer> ids = new TreeSet<>(checkpoint.generationConfig().eosTokenIds());
-    if (ids.isEmpty()) {
-      ids.addAll(config().eosTokenIds());
-    }
+    Set<Integer> ids = new TreeSet<>(EndOfText.of(checkpoint.directory()));
     tokenizer.eosTokenId().ifPresent(ids::add);
     return ids;
   }

@@ -337,7 +337,7 @@ record ConfigType<T>(
           T single = value instanceof Scalar ? item.convert().apply(value) : null;
           return single != null ? List.of(single) : items(value, item);
         },
-        List::copyOf);
+        list -> list.stream().map(item.toYaml).toList());
   }
 
   /// A section of values of one type.

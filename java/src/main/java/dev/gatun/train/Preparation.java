@@ -3,6 +3,7 @@ package dev.gatun.train;
 import dev.gatun.InputException;
 import dev.gatun.adapter.AdapterStart;
 import dev.gatun.adapter.WeightInitializer;
+import dev.gatun.data.DataFinding;
 import dev.gatun.data.Dataset;
 import dev.gatun.data.PreparedDataset;
 import dev.gatun.data.SftDataOptions;
@@ -55,7 +56,8 @@ final class Preparation implements AutoCloseable {
               training,
               rows,
               evaluation,
-              subtracted(training));
+              subtracted(training),
+              notices(TrainingRecipe.checks(config, tokenizer).of(rows, evaluation)));
     } catch (RuntimeException e) {
       resources.close();
       throw e;
@@ -143,6 +145,16 @@ final class Preparation implements AutoCloseable {
                   checkpoint.configFile(),
                   checkpoint.config().vocabulary()));
     }
+  }
+
+  /// @throws InputException if a finding stops the run
+  private static List<String> notices(List<DataFinding> findings) {
+    List<String> stops =
+        findings.stream().filter(DataFinding::stops).map(DataFinding::message).toList();
+    if (!stops.isEmpty()) {
+      throw new InputException("the training data: " + String.join("; and ", stops));
+    }
+    return findings.stream().map(DataFinding::message).toList();
   }
 
   private PreparedDataset prepare(List<Path> files, Tokenizer tokenizer, boolean evaluation) {

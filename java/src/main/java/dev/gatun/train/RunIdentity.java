@@ -32,6 +32,7 @@ record RunIdentity(String version, SortedMap<String, String> digests) {
           "eval_dataset_path",
           "adapter_name_or_path",
           "chat_template_path",
+          "allow_findings",
           "cache_dir",
           "gradient_checkpointing",
           "activation_offloading",

@@ -77,7 +77,14 @@ final class RunJournal implements AutoCloseable {
   void start(Resumption resumption) {
     resumption.notices().forEach(notice -> tell(new Notice(notice)));
     PreparedDataset evaluation = inputs.evaluation();
+    inputs.notices().forEach(notice -> tell(new Notice(notice)));
     inputs.rows().report().notices().forEach(notice -> tell(new Notice(notice)));
+    if (evaluation != null) {
+      evaluation
+          .report()
+          .notices()
+          .forEach(notice -> tell(new Notice("Evaluation data: " + notice)));
+    }
     int longest = TrainingInputs.longest(inputs.rows());
     int positions = session.model().config().maxPositions();
     if (longest > positions) {

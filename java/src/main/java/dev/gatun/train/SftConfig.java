@@ -1,6 +1,7 @@
 package dev.gatun.train;
 
 import dev.gatun.data.ChatOptions;
+import dev.gatun.data.DataFinding;
 import dev.gatun.data.OverlongPolicy;
 import dev.gatun.data.PackingStrategy;
 import dev.gatun.model.LoraConfig;
@@ -66,6 +67,7 @@ public record SftConfig(
   /// @param overlongPolicy what happens to longer rows; packing strategies cut by their own rule
   /// @param evalPacking null for the value of `packing`
   /// @param completionOnlyLoss null for true exactly if the data has prompts and completions
+  /// @param allowFindings what may be wrong with the data without stopping the run
   /// @param cacheDir where tokenised data is kept, or null for nowhere
   /// @param assistantOnlyLoss whether only the assistant's turns of conversations are trained
   /// @param chat how conversations become rows
@@ -81,12 +83,14 @@ public record SftConfig(
       boolean paddingFree,
       @Nullable Boolean completionOnlyLoss,
       boolean shuffleDataset,
+      List<DataFinding.Allowable> allowFindings,
       @Nullable Path cacheDir,
       boolean assistantOnlyLoss,
       ChatOptions chat) {
     public Data {
       datasetPath = List.copyOf(datasetPath);
       evalDatasetPath = List.copyOf(evalDatasetPath);
+      allowFindings = List.copyOf(allowFindings);
     }
   }
 

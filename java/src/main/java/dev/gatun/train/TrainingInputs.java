@@ -7,6 +7,7 @@ import dev.gatun.io.WeightFormat;
 import dev.gatun.nn.Limits;
 import dev.gatun.nn.Training;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import java.util.function.IntUnaryOperator;
 import java.util.stream.IntStream;
@@ -19,25 +20,28 @@ import org.jspecify.annotations.Nullable;
 /// @param training what is trained, with its starting values
 /// @param evaluation null for none
 /// @param subtracted what the weights lose when they are read, by module path
+/// @param notices what the user should know of the data, beside the reports
 public record TrainingInputs(
     Checkpoint checkpoint,
     WeightFormat format,
     Training training,
     PreparedDataset rows,
     @Nullable PreparedDataset evaluation,
-    Map<String, Subtracted> subtracted) {
+    Map<String, Subtracted> subtracted,
+    List<String> notices) {
   public TrainingInputs {
     subtracted = Map.copyOf(subtracted);
+    notices = List.copyOf(notices);
   }
 
-  /// On the weights as they are stored.
+  /// On the weights as they are stored, of which nothing is to be said.
   public TrainingInputs(
       Checkpoint checkpoint,
       WeightFormat format,
       Training training,
       PreparedDataset rows,
       @Nullable PreparedDataset evaluation) {
-    this(checkpoint, format, training, rows, evaluation, Map.of());
+    this(checkpoint, format, training, rows, evaluation, Map.of(), List.of());
   }
 
   /// Limits that every batch of a run keeps, in whatever order the rows come.
