@@ -33,6 +33,7 @@ public final class Bench implements Callable<Integer> {
   /// Models to take shapes from.
   enum Shapes {
     LLAMA_8B(ModelShape.llama8b()),
+    LLAMA_1B(ModelShape.llama1b()),
     TINY(ModelShape.tiny());
 
     private final ModelShape shape;
@@ -53,6 +54,12 @@ public final class Bench implements Callable<Integer> {
       paramLabel = "NAME",
       description = "${COMPLETION-CANDIDATES} (default: llama_8b on a GPU, tiny on the CPU).")
   private @Nullable Shapes shapes;
+
+  @Option(
+      names = "--tokens",
+      paramLabel = "N",
+      description = "Packed tokens of a batch, a multiple of 16 (default: those of the shapes).")
+  private @Nullable Integer tokens;
 
   @Option(
       names = "--samples",
@@ -104,10 +111,14 @@ public final class Bench implements Callable<Integer> {
     if (samples < 1) {
       throw new InputException("--samples is %d; take at least 1".formatted(samples));
     }
+    if (tokens != null && (tokens < 16 || tokens % 16 != 0)) {
+      throw new InputException("--tokens is %d; take a multiple of 16".formatted(tokens));
+    }
     try (MeasuredDevice measured = MeasuredDevice.open(device)) {
       Backend backend = measured.backend();
       Shapes chosen = shapes != null ? shapes : measured.isGpu() ? Shapes.LLAMA_8B : Shapes.TINY;
-      KernelBench.Plan plan = new KernelBench.Plan(chosen.shape, pattern(), samples);
+      ModelShape shape = tokens == null ? chosen.shape : chosen.shape.withTokens(tokens);
+      KernelBench.Plan plan = new KernelBench.Plan(shape, pattern(), samples);
       PrintWriter out = spec.commandLine().getOut();
       write(
           json,

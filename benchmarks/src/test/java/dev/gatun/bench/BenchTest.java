@@ -88,6 +88,16 @@ class BenchTest {
   }
 
   @Test
+  void batchesAreAsLargeAsAskedFor() {
+    String[] command = {"--device", "cpu", "--samples", "1", "--filter", "attention_forward 4x"};
+
+    assertThat(bench(with(command, "--tokens", "64")).out()).contains("attention_forward", "4x16 ");
+    Run wrong = bench(with(command, "--tokens", "17"));
+    assertThat(wrong.status()).isEqualTo(2);
+    assertThat(wrong.err()).contains("--tokens is 17; take a multiple of 16").hasLineCount(1);
+  }
+
+  @Test
   void trainingStepsOfARandomModelRun() throws IOException {
     Path config = folder.resolve("config.json");
     Files.writeString(config, CONFIG);

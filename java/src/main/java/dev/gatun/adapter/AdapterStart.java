@@ -29,7 +29,7 @@ public final class AdapterStart {
         throw new InputException(
             "%s: target_modules name %s, but there are no tensors for it".formatted(source, path));
       }
-      modules.put(path, new LoraModule(adapted, update.a(), update.b()));
+      modules.put(path, new LoraModule(adapted, update.a(), update.b(), update.magnitude()));
     });
     for (String path : adapter.modules().keySet()) {
       if (!targets.containsKey(path)) {

@@ -28,6 +28,8 @@ import picocli.CommandLine.ScopeType;
       TrainCommand.class,
       GenerateCommand.class,
       PreviewCommand.class,
+      PlanCommand.class,
+      ReportCommand.class,
       InspectCommand.class,
       DoctorCommand.class,
       ConformanceCommand.class,

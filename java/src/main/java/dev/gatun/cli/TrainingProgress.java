@@ -25,6 +25,7 @@ final class TrainingProgress implements TrainingListener, AutoCloseable {
   private final double loggingSteps;
   private ProgressLines lines;
   private @Nullable ProgressBar bar;
+  private long memoryBytes;
 
   /// @param loggingSteps updates between two lines; below 1 a share of all updates
   TrainingProgress(PrintWriter out, Terminal terminal, double loggingSteps) {
@@ -66,6 +67,7 @@ final class TrainingProgress implements TrainingListener, AutoCloseable {
 
   private void start(Started started) {
     int updates = started.schedule().updates();
+    memoryBytes = started.plan().totalBytes();
     double every = loggingSteps < 1 ? Math.ceil(loggingSteps * updates) : loggingSteps;
     lines = lines((int) Math.max(1, every));
     lines.on(started);
@@ -116,13 +118,14 @@ final class TrainingProgress implements TrainingListener, AutoCloseable {
     out.flush();
   }
 
-  private static String figures(StepFinished step) {
+  private String figures(StepFinished step) {
     return String.format(
         Locale.ROOT,
-        "loss %.4f  lr %.2e  %.0f tok/s  ETA %s",
+        "loss %.4f  %,.0f tokens/s%s  %s  ETA %s",
         step.loss(),
-        step.learningRate(),
         step.tokensPerSecond(),
+        ProgressLines.shareOfPeak(step),
+        Sizes.bytes(memoryBytes),
         Sizes.time(step.remaining()));
   }
 

@@ -96,8 +96,7 @@ public final class CurvesPart implements Part {
       compareRows("rows", rows, curve.folder().resolve("train_rows.jsonl"), checks);
       compareRows("evaluation rows", evaluation, curve.folder().resolve("eval_rows.jsonl"), checks);
       TrainingInputs inputs =
-          new TrainingInputs(
-              checkpoint, TrainingRecipe.format(config), training, rows, evaluation, List.of());
+          new TrainingInputs(checkpoint, TrainingRecipe.format(config), training, rows, evaluation);
       try (TrainingSession session = TrainingSession.open(inputs, engine.backend(), config)) {
         Tolerance tolerance = Tolerance.of(curve.curve(), engine);
         evaluate("before", session, curve.curve().path("eval_before"), tolerance, checks);

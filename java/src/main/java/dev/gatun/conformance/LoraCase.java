@@ -133,7 +133,7 @@ record LoraCase(
     return new ModelWeights(linears, weights.tensors());
   }
 
-  /// `W + scale·B·A` in float32.
+  /// `W + scale·B·A` in float32, its rows rescaled to the magnitudes if there are any.
   private static Tensor merge(Tensor weight, LoraModule module) {
     float[] sum = weight.toFloats();
     float[] a = module.a().toFloats();
@@ -147,7 +147,23 @@ record LoraCase(
       }
       sum[i] += (float) module.adapted().scale() * product;
     }
+    if (module.magnitude() != null) {
+      rescale(sum, in, module.magnitude().toFloats());
+    }
     return Tensor.ofFloats(weight.shape(), sum);
+  }
+
+  private static void rescale(float[] matrix, int cols, float[] norms) {
+    for (int row = 0; row < norms.length; row++) {
+      double squares = 0;
+      for (int i = row * cols; i < (row + 1) * cols; i++) {
+        squares += (double) matrix[i] * matrix[i];
+      }
+      float factor = (float) (norms[row] / Math.sqrt(squares));
+      for (int i = row * cols; i < (row + 1) * cols; i++) {
+        matrix[i] *= factor;
+      }
+    }
   }
 
   private void compareLogits(

@@ -19,10 +19,12 @@ import org.jspecify.annotations.Nullable;
 final class CpuMatmulOps implements MatmulOps {
   private final Gemm gemm;
   private final Loops loops;
+  private final CpuTensorOps tensors;
 
-  CpuMatmulOps(Gemm gemm, Loops loops) {
+  CpuMatmulOps(Gemm gemm, Loops loops, CpuTensorOps tensors) {
     this.gemm = gemm;
     this.loops = loops;
+    this.tensors = tensors;
   }
 
   @Override
@@ -67,19 +69,7 @@ final class CpuMatmulOps implements MatmulOps {
       return x;
     }
     Tensor copy = scratch.allocate(DType.F32, Shape.of(x.rows(), x.cols()));
-    DropoutMask mask = new DropoutMask(dropout);
-    Rows source = new Rows(x);
-    Rows target = new Rows(copy);
-    int cols = Math.toIntExact(x.cols());
-    loops.overRows(
-        x.rows(),
-        cols,
-        (workspace, row) -> {
-          float[] values = workspace.floats(0, cols);
-          source.read(row, 0, cols, values, 0);
-          mask.apply(values, row * cols, cols);
-          target.write(row, 0, cols, values, 0);
-        });
+    tensors.dropout(copy, x, dropout);
     return copy;
   }
 

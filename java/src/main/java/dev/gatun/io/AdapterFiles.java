@@ -6,6 +6,7 @@ import dev.gatun.UnsupportedException;
 import dev.gatun.io.PeftAdapter.LowRank;
 import dev.gatun.model.LoraConfig;
 import dev.gatun.model.ParameterLayout;
+import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -29,13 +30,14 @@ public final class AdapterFiles {
   private static final String PREFIX = "base_model.model.";
   private static final String A = ".lora_A.weight";
   private static final String B = ".lora_B.weight";
+  private static final String MAGNITUDE = ".lora_magnitude_vector";
   private static final String WEIGHT = ".weight";
   private static final Set<String> TIED = Set.of("model.embed_tokens", ParameterLayout.HEAD);
 
   /// What PEFT's other methods add beside the two factors.
   private static final Pattern OTHER_METHOD =
       Pattern.compile(
-          ".*\\.(lora_magnitude_vector.*|lora_embedding_[AB]|lora_[AB]\\.bias|base_layer\\..*|token_adapter\\..*)");
+          ".*\\.(lora_embedding_[AB]|lora_[AB]\\.bias|base_layer\\..*|token_adapter\\..*)");
 
   private AdapterFiles() {}
 
@@ -63,7 +65,7 @@ public final class AdapterFiles {
   private static Map<String, LowRank> modules(SafeTensors file, LoraConfig config) {
     Map<String, LowRank> modules = new LinkedHashMap<>();
     for (String name : file.names()) {
-      if (savedModule(name, config) != null) {
+      if (savedModule(name, config) != null || isMagnitude(file, name, config)) {
         continue;
       }
       String module = module(file, name);
@@ -77,13 +79,55 @@ public final class AdapterFiles {
         int rank = config.adapted(module).rank();
         modules.put(
             module,
-            new LowRank(factor(file, name, 0, rank), factor(file, PREFIX + module + B, 1, rank)));
+            new LowRank(
+                factor(file, name, 0, rank),
+                factor(file, PREFIX + module + B, 1, rank),
+                magnitude(file, module, config)));
       }
     }
     if (modules.isEmpty()) {
       throw new InputException("%s holds no LoRA tensors".formatted(file.path()));
     }
     return modules;
+  }
+
+  /// Whether a tensor is the magnitudes of an update that is there.
+  private static boolean isMagnitude(SafeTensors file, String name, LoraConfig config) {
+    if (!name.endsWith(MAGNITUDE)) {
+      return false;
+    }
+    String update = name.substring(0, name.length() - MAGNITUDE.length()) + A;
+    if (!config.weightDecomposed() || !file.contains(update)) {
+      throw new InputException(
+          "%s holds tensor %s, but %s"
+              .formatted(
+                  file.path(),
+                  Quoted.of(name),
+                  config.weightDecomposed()
+                      ? "not " + Quoted.of(update)
+                      : "use_dora is not set in " + CONFIG));
+    }
+    return true;
+  }
+
+  private static @Nullable Tensor magnitude(SafeTensors file, String module, LoraConfig config) {
+    if (!config.weightDecomposed()) {
+      return null;
+    }
+    String name = PREFIX + module + MAGNITUDE;
+    if (!file.contains(name)) {
+      throw new InputException(
+          "%s holds the update of %s but not its magnitudes, tensor %s, which use_dora in %s asks for"
+              .formatted(file.path(), Quoted.of(module), Quoted.of(name), CONFIG));
+    }
+    Tensor stored = file.tensor(name);
+    long out = file.tensor(PREFIX + module + B).shape().dim(0);
+    if (!stored.dtype().isFloating() || !stored.shape().equals(Shape.of(out))) {
+      throw new InputException(
+          "%s: tensor %s is %s %s, not one floating value for each of %d outputs"
+              .formatted(file.path(), Quoted.of(name), stored.dtype(), stored.shape(), out));
+    }
+    return Tensor.ofFloats(stored.shape(), stored.toFloats());
   }
 
   /// The weights of `modules_to_save`.
@@ -159,7 +203,9 @@ public final class AdapterFiles {
 
   /// The name under which PEFT stores a parameter of an adapter.
   public static String storedName(String parameter) {
-    return parameter.replace(".modules_to_save" + WEIGHT, WEIGHT);
+    return parameter
+        .replace(".modules_to_save" + WEIGHT, WEIGHT)
+        .replace(MAGNITUDE + WEIGHT, MAGNITUDE);
   }
 
   /// Writes an adapter that PEFT loads, each file atomically, the tensors first: a configuration is
@@ -174,6 +220,9 @@ public final class AdapterFiles {
         .forEach((module, update) -> {
           tensors.put(PREFIX + module + A, update.a());
           tensors.put(PREFIX + module + B, update.b());
+          if (update.magnitude() != null) {
+            tensors.put(PREFIX + module + MAGNITUDE, update.magnitude());
+          }
         });
     adapter.saved().forEach((module, weight) -> tensors.put(PREFIX + module + WEIGHT, weight));
     SafeTensorsWriter.write(directory.resolve(TENSORS), tensors, Map.of("format", "pt"));

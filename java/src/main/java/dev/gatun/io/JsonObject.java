@@ -46,6 +46,19 @@ public final class JsonObject {
     return parse(file, "", TextFiles.read(file, LIMIT_BYTES));
   }
 
+  /// Reads a file with one JSON object in each line; empty lines are passed over.
+  public static List<JsonObject> readLines(Path file) {
+    List<JsonObject> objects = new ArrayList<>();
+    int number = 0;
+    for (String line : TextFiles.read(file, LIMIT_BYTES).lines().toList()) {
+      number++;
+      if (!line.isBlank()) {
+        objects.add(parse(file, "line " + number, line));
+      }
+    }
+    return objects;
+  }
+
   /// Parses text that was found in `file`.
   ///
   /// @param part where in the file, for messages; may be empty

@@ -26,7 +26,13 @@ public record PeftAdapter(
   ///
   /// @param a `[R, in]` F32
   /// @param b `[out, R]` F32
-  public record LowRank(Tensor a, Tensor b) {}
+  /// @param magnitude `[out]` F32 of a weight-decomposed update, null for a plain one
+  public record LowRank(Tensor a, Tensor b, @Nullable Tensor magnitude) {
+    /// A plain update.
+    public LowRank(Tensor a, Tensor b) {
+      this(a, b, null);
+    }
+  }
 
   public PeftAdapter {
     modules = Collections.unmodifiableMap(new TreeMap<>(modules));

@@ -8,7 +8,9 @@ import dev.gatun.nn.Parameter.Kind;
 import dev.gatun.op.AttentionOps;
 import dev.gatun.op.Dropout;
 import dev.gatun.op.Projection;
+import dev.gatun.op.TensorArena;
 import dev.gatun.quant.Weight;
+import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.util.ArrayList;
@@ -27,23 +29,28 @@ final class Assembly {
   private final Parameters parameters;
   private final Tensor dropoutState;
   private final DecodedWeights decoded;
+  private final TensorArena tables;
   private final Map<String, ModuleTree.Linear> linears = new HashMap<>();
   private final Map<String, Integer> streams = new HashMap<>();
+  private final List<DoraLinear> decomposed = new ArrayList<>();
 
   /// @param dropoutState I64 `[2]`
+  /// @param tables where what layers hold beside parameters is allocated
   Assembly(
       ModelConfig config,
       ModelWeights weights,
       Training training,
       Parameters parameters,
       Tensor dropoutState,
-      DecodedWeights decoded) {
+      DecodedWeights decoded,
+      TensorArena tables) {
     this.config = config;
     this.weights = weights;
     this.training = training;
     this.parameters = parameters;
     this.dropoutState = dropoutState;
     this.decoded = decoded;
+    this.tables = tables;
     for (ModuleTree.Linear linear : ModuleTree.linears(config)) {
       // Stream 0 is the embedding noise.
       streams.put(linear.path(), streams.size() + 1);
@@ -71,6 +78,11 @@ final class Assembly {
       requireShape(path, "B", module.b().shape(), b);
       specs.add(new Parameter.Spec(ModuleTree.loraA(path), Kind.LORA_A, a));
       specs.add(new Parameter.Spec(ModuleTree.loraB(path), Kind.LORA_B, b));
+      if (module.adapted().weightDecomposed()) {
+        specs.add(
+            new Parameter.Spec(
+                ModuleTree.loraMagnitude(path), Kind.LORA_MAGNITUDE, Shape.of(linear.out())));
+      }
     }
     if (!adapters.isEmpty()) {
       throw new InputException(
@@ -152,11 +164,34 @@ final class Assembly {
             shape.bias() ? gradient(bias) : null,
             module == null ? null : gradient(ModuleTree.loraA(path)),
             module == null ? null : gradient(ModuleTree.loraB(path)));
+    Projection forTraining = new Projection(weight, biasTensor, lora(path, module, true));
     return new Linear(
         path,
-        new Projection(weight, biasTensor, lora(path, module, true)),
+        forTraining,
         new Projection(weight, biasTensor, lora(path, module, false)),
-        gradients);
+        gradients,
+        module != null && module.adapted().weightDecomposed()
+            ? decomposed(path, forTraining, gradients)
+            : null);
+  }
+
+  private DoraLinear decomposed(
+      String path, Projection projection, Projection.Gradients gradients) {
+    Parameter magnitude = parameters.named(ModuleTree.loraMagnitude(path));
+    Tensor inverseNorm = tables.allocate(DType.F32, magnitude.shape());
+    DoraLinear linear =
+        new DoraLinear(
+            path,
+            projection,
+            gradients,
+            new DoraLinear.Magnitude(magnitude.master(), magnitude.gradient(), inverseNorm));
+    decomposed.add(linear);
+    return linear;
+  }
+
+  /// The weight-decomposed layers of [#stack].
+  List<DoraLinear> decomposed() {
+    return List.copyOf(decomposed);
   }
 
   private Projection.@Nullable Lora lora(

@@ -14,6 +14,7 @@ import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
@@ -33,6 +34,7 @@ public final class CausalLm implements AutoCloseable {
   private final DecoderStack stack;
   private final Head head;
   private final DecodedWeights decoded;
+  private final List<DoraLinear> decomposed;
 
   /// The model's own memory.
   private record Arenas(
@@ -63,12 +65,14 @@ public final class CausalLm implements AutoCloseable {
     Checkpointing kept = description.options().checkpointing();
     int decodedLayers = backend.matmul().usesDecoded() ? kept.decodedLayers() : 0;
     decoded = new DecodedWeights(arenas.decoded(), config.layerCount() - decodedLayers);
-    Assembly assembly = new Assembly(config, weights, training, parameters, dropoutState, decoded);
+    Assembly assembly =
+        new Assembly(config, weights, training, parameters, dropoutState, decoded, arenas.tables());
     embedding = assembly.embedding(description.options());
     head = assembly.head(description.options());
     // Last, because it holds memory of its own.
     int tokens = training instanceof Training.Frozen ? 0 : description.limits().tokens();
     stack = assembly.stack(kept, new HostedLayers.Extents(backend, tokens, config.hidden()));
+    decomposed = assembly.decomposed();
   }
 
   /// What a model is, without its weights.
@@ -142,6 +146,7 @@ public final class CausalLm implements AutoCloseable {
           parameters.upload(ModuleTree.loraA(path), module.a());
           parameters.upload(ModuleTree.loraB(path), module.b());
         });
+    initializeMagnitudes(training);
     training
         .replaced()
         .parameters()
@@ -151,6 +156,28 @@ public final class CausalLm implements AutoCloseable {
                 .ifPresentOrElse(
                     start -> parameters.upload(name, start),
                     () -> parameters.copyFrom(name, base(weights, module.getKey()))));
+  }
+
+  /// Magnitudes that an adapter does not have start as the norms.
+  private void initializeMagnitudes(Training training) {
+    computeNorms();
+    for (DoraLinear linear : decomposed) {
+      LoraModule module = Objects.requireNonNull(training.adapters().get(linear.path()));
+      Tensor start = module.magnitude();
+      parameters.upload(
+          ModuleTree.loraMagnitude(linear.path()), start == null ? linear.norms(backend) : start);
+    }
+  }
+
+  private void computeNorms() {
+    decomposed.forEach(linear -> linear.computeNorms(backend, arenas.activations()));
+  }
+
+  /// Before a pass: an optimiser may have moved the factors since the last one.
+  private void refreshNorms() {
+    if (parameters.isTrainable()) {
+      computeNorms();
+    }
   }
 
   /// The base model's weight of the embedding or the head.
@@ -208,6 +235,7 @@ public final class CausalLm implements AutoCloseable {
             planning.arena("activations", 0));
     Description description = new Description(config, training, limits, options);
     CausalLm model = new CausalLm(planning, description, weights, arenas);
+    model.computeNorms();
     TensorArena inputs = planning.arena("inputs", 0);
     TensorArena outputs = planning.arena("outputs", 0);
     if (limits.tokens() > 0) {
@@ -296,6 +324,7 @@ public final class CausalLm implements AutoCloseable {
     if (!parameters.isTrainable()) {
       throw new IllegalStateException("a frozen model has no backward pass");
     }
+    refreshNorms();
     Pass whole = pass(batch.tokens(), true, null, Probe.NONE);
     long start = arenas.activations().mark();
     Tensor wide = LinearGroup.allocate(config.hidden() + stack.gradientRoom(), whole);
@@ -316,6 +345,7 @@ public final class CausalLm implements AutoCloseable {
   }
 
   private void evaluate(DeviceBatch batch, Pass pass) {
+    refreshNorms();
     long start = arenas.activations().mark();
     Tensor x = pass.activation(batch.tokenCount(), config.hidden());
     embedding.forward(x, pass);
@@ -338,6 +368,7 @@ public final class CausalLm implements AutoCloseable {
   }
 
   private Tensor decode(KvCache.Step step) {
+    refreshNorms();
     TensorArena arena = arenas.activations();
     long start = arena.mark();
     int rows = step.segments().size();
@@ -366,6 +397,7 @@ public final class CausalLm implements AutoCloseable {
 
   /// Runs a batch without dropout and keeps what [Inspection] holds, in memory of its own.
   public Inspection inspect(DeviceBatch batch) {
+    refreshNorms();
     long rows = batch.tokenCount();
     long bytes =
         TensorArena.sizeOf(DType.F32, rows * config.vocabulary())

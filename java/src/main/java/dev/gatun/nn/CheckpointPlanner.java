@@ -67,6 +67,9 @@ public final class CheckpointPlanner {
     long[] layer = new long[extents];
     long[] places = new long[extents];
     for (Extent extent : Extent.values()) {
+      if (chosen == 0) {
+        break; // the only layer is kept whole
+      }
       LayerCheckpoint kind = new LayerCheckpoint(extent, Place.HOST);
       MemoryNeed hosted = need.apply(withTop(Collections.nCopies(chosen, kind)));
       layer[extent.ordinal()] = hosted.offloadBytes() / chosen;
@@ -84,6 +87,19 @@ public final class CheckpointPlanner {
     List<LayerCheckpoint> all = new ArrayList<>(below);
     all.add(LayerCheckpoint.WHOLE);
     return new LayerCheckpoints(all);
+  }
+
+  /// Seconds that a forward and backward pass takes on an H100, by [StepEstimate].
+  ///
+  /// @param limits the batch
+  /// @param need the memory of the model with such checkpoints and this batch
+  public static double seconds(
+      ModelConfig config,
+      Limits limits,
+      Checkpointing checkpointing,
+      Function<Checkpointing, MemoryNeed> need) {
+    List<LayerCheckpoint> layers = checkpointing.layers(config.layerCount());
+    return new CheckpointPlanner(config, limits, true, need).estimate.seconds(layers);
   }
 
   /// @param need the memory of the model with such checkpoints, see [CausalLm#memoryNeed]

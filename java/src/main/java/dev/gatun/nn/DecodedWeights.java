@@ -23,12 +23,14 @@ final class DecodedWeights {
   }
 
   /// The same projections with room for decoded values, if the layer is to have them and all are
-  /// quantised. The room is filled by [#fill].
+  /// quantised and not decomposed. The room is filled by [#fill].
   ///
   /// @param projections that share an input
   List<Linear> keep(int layer, List<Linear> projections) {
     List<Projection> inference = projections.stream().map(Linear::inference).toList();
-    if (layer < firstLayer || !inference.stream().allMatch(p -> p.weight() instanceof Weight.Nf4)) {
+    if (layer < firstLayer
+        || projections.stream().anyMatch(p -> p.dora() != null)
+        || !inference.stream().allMatch(p -> p.weight() instanceof Weight.Nf4)) {
       return projections;
     }
     var operand = arena.allocate(DType.BF16, Projection.operandShape(inference));

@@ -47,6 +47,8 @@ public final class LoraInitializer {
       case UNIFORM ->
           new LoraModule(adapted, bounded(a, stream), bounded(b, mix(stream + GOLDEN_GAMMA)));
       case ORTHOGONAL -> orthogonal(linear, adapted, stream);
+      case PISSA, LOFTQ ->
+          throw new IllegalArgumentException(initialization + " starts from the weights");
     };
   }
 

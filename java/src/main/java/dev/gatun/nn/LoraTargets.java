@@ -125,7 +125,7 @@ public final class LoraTargets {
               .formatted(module, rank));
     }
     double scale = alpha / (lora.rankStabilized() ? Math.sqrt(rank) : rank);
-    return new LoraConfig.Adapted(rank, scale, lora.dropout());
+    return new LoraConfig.Adapted(rank, scale, lora.dropout(), lora.weightDecomposed());
   }
 
   private static <V> V patternValue(

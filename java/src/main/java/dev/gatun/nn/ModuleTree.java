@@ -92,6 +92,11 @@ public final class ModuleTree {
     return "base_model.model." + module + ".lora_A.weight";
   }
 
+  /// PEFT's name of the magnitudes of a weight-decomposed update.
+  public static String loraMagnitude(String module) {
+    return "base_model.model." + module + ".lora_magnitude_vector.weight";
+  }
+
   /// PEFT's name of a weight trained whole, see [ModulesToSave].
   public static String saved(String module) {
     return "base_model.model." + module + ".modules_to_save.weight";

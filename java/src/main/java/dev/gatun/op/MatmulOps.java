@@ -50,6 +50,18 @@ public interface MatmulOps {
       List<Projection.Gradients> gradients,
       TensorArena scratch);
 
+  /// `dx` of [#backward] alone, from inner gradients that are there already.
+  ///
+  /// @throws UnsupportedOperationException on backends without [MlpOps#backwardWithUpdates]
+  default void inputGradient(
+      Tensor dx,
+      List<Tensor> dys,
+      List<@Nullable Tensor> innerGradients,
+      List<Projection> projections,
+      TensorArena scratch) {
+    throw new UnsupportedOperationException("inner gradients come from backward");
+  }
+
   /// The gradients of [#forward] that need its input: `dW_i += dy_iᵀ·x` and `dA_i +=
   /// innerGradient_iᵀ·dropout_i(x)`.
   ///

@@ -21,6 +21,7 @@ public final class PlanningBackend implements Backend {
   private final LossOps loss = new Loss();
   private final EmbeddingOps embedding = new Embedding();
   private final TensorOps tensor = new Elementwise();
+  private final DoraOps dora = new Dora();
 
   /// @param real whose scratch sizes and activation type are planned with
   public PlanningBackend(Backend real) {
@@ -140,6 +141,11 @@ public final class PlanningBackend implements Backend {
   @Override
   public TensorOps tensor() {
     return tensor;
+  }
+
+  @Override
+  public DoraOps dora() {
+    return dora;
   }
 
   @Override
@@ -309,7 +315,21 @@ public final class PlanningBackend implements Backend {
     }
   }
 
-  private static final class Mlp implements MlpOps {
+  private final class Mlp implements MlpOps {
+    @Override
+    public boolean backwardWithUpdates(
+        Tensor gate,
+        Tensor up,
+        Tensor dh,
+        Activation activation,
+        GatedUpdates updates,
+        TensorArena scratch) {
+      long rank = updates.downA().rows();
+      take(scratch, real.mlp().updatesScratchBytes(gate.rows(), gate.cols(), rank));
+      // What is done otherwise takes at least as much of everything else.
+      return false;
+    }
+
     @Override
     public void forward(Tensor h, Tensor gate, Tensor up, Activation activation) {
       // No scratch.
@@ -365,6 +385,41 @@ public final class PlanningBackend implements Backend {
     }
   }
 
+  private final class Dora implements DoraOps {
+    @Override
+    public void inverseNorms(
+        Tensor inverse, Weight weight, Projection.Lora lora, TensorArena scratch) {
+      take(scratch, scratchBytes(weight));
+    }
+
+    @Override
+    public void scale(
+        Tensor y,
+        @Nullable Tensor residual,
+        @Nullable Tensor bias,
+        Tensor z,
+        Tensor magnitude,
+        Tensor inverse) {
+      // No scratch.
+    }
+
+    @Override
+    public void magnitudeGradient(
+        Tensor dmagnitude, Tensor dy, Tensor z, Tensor inverse, TensorArena scratch) {
+      take(scratch, gradientScratchBytes(dmagnitude.count()));
+    }
+
+    @Override
+    public long gradientScratchBytes(long out) {
+      return real.dora().gradientScratchBytes(out);
+    }
+
+    @Override
+    public long scratchBytes(Weight weight) {
+      return real.dora().scratchBytes(weight);
+    }
+  }
+
   private static final class Elementwise implements TensorOps {
     @Override
     public void zero(Tensor destination) {
@@ -378,6 +433,16 @@ public final class PlanningBackend implements Backend {
 
     @Override
     public void add(Tensor destination, Tensor source) {
+      // No scratch.
+    }
+
+    @Override
+    public void subtract(Tensor destination, Tensor source) {
+      // No scratch.
+    }
+
+    @Override
+    public void dropout(Tensor y, Tensor x, Dropout dropout) {
       // No scratch.
     }
 

@@ -14,6 +14,7 @@ import dev.gatun.train.ConfigValue.Mapping;
 import dev.gatun.train.ConfigValue.Scalar;
 import dev.gatun.train.ConfigValue.Sequence;
 import dev.gatun.train.SftConfig.GradientCheckpointing;
+import dev.gatun.train.SftConfig.Reporter;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -213,6 +214,23 @@ record ConfigType<T>(
         name -> name);
   }
 
+  /// `none`, `all`, or who is reported to, one or a list.
+  static ConfigType<List<Reporter>> reporters() {
+    ConfigType<List<String>> names = list(text());
+    return new ConfigType<>(
+        "none, tensorboard or all",
+        value -> {
+          List<String> list = names.convert().apply(value);
+          if (list == null || list.isEmpty() || list.equals(List.of("none"))) {
+            return list == null ? null : List.of();
+          }
+          return List.of("tensorboard", "all").containsAll(list)
+              ? List.of(Reporter.TENSORBOARD)
+              : null;
+        },
+        reporters -> reporters.isEmpty() ? "none" : "tensorboard");
+  }
+
   /// A count of steps, or below 1 a ratio of all steps.
   static ConfigType<Double> steps(double least) {
     return new ConfigType<>(
@@ -266,13 +284,15 @@ record ConfigType<T>(
   /// PEFT's `init_lora_weights`.
   static ConfigType<Initialization> initialization() {
     return new ConfigType<>(
-        "true (Kaiming uniform), false, gaussian or orthogonal",
+        "true (Kaiming uniform), false, gaussian, orthogonal, pissa, pissa_niter_N or loftq",
         value ->
-            switch (value instanceof Scalar s ? String.valueOf(s.value()) : "") {
+            switch (value instanceof Scalar s ? withoutIterations(s) : "") {
               case "true" -> Initialization.KAIMING_UNIFORM;
               case "false" -> Initialization.UNIFORM;
               case "gaussian" -> Initialization.GAUSSIAN;
               case "orthogonal" -> Initialization.ORTHOGONAL;
+              case "pissa" -> Initialization.PISSA;
+              case "loftq" -> Initialization.LOFTQ;
               default -> null;
             },
         initialization ->
@@ -280,8 +300,15 @@ record ConfigType<T>(
               case KAIMING_UNIFORM -> true;
               case GAUSSIAN -> "gaussian";
               case ORTHOGONAL -> "orthogonal";
+              case PISSA -> "pissa";
+              case LOFTQ -> "loftq";
               case UNIFORM -> false;
             });
+  }
+
+  // How far PEFT approximates the decomposition; here it is computed to single precision.
+  private static String withoutIterations(Scalar scalar) {
+    return String.valueOf(scalar.value()).replaceFirst("^pissa_niter_[0-9]+$", "pissa");
   }
 
   private static boolean isPattern(String text) {

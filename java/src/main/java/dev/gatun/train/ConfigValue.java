@@ -43,6 +43,20 @@ sealed interface ConfigValue {
   /// @param key where the key stands
   record Entry(Location key, ConfigValue value) {}
 
+  /// The value as scalars, lists and maps.
+  default @Nullable Object plain() {
+    return switch (this) {
+      case Scalar(Location _, Object value) -> value;
+      case Sequence(Location _, List<ConfigValue> items) ->
+          items.stream().map(ConfigValue::plain).toList();
+      case Mapping(Location _, Map<String, Entry> entries) -> {
+        Map<String, @Nullable Object> values = new LinkedHashMap<>();
+        entries.forEach((name, entry) -> values.put(name, entry.value().plain()));
+        yield values;
+      }
+    };
+  }
+
   /// The value as people would name it in a message.
   default String describe() {
     return switch (this) {

@@ -1,5 +1,6 @@
 package dev.gatun.train;
 
+import dev.gatun.adapter.PlainLora;
 import dev.gatun.io.AdapterFiles;
 import dev.gatun.io.PeftAdapter;
 import dev.gatun.io.PeftAdapter.LowRank;
@@ -35,7 +36,8 @@ final class ModelFiles {
     Map<String, Tensor> values = model.parameters().download();
     LoraConfig lora = config.lora();
     if (lora != null) {
-      AdapterFiles.write(directory, adapter(lora, values));
+      PeftAdapter trained = adapter(lora, values);
+      AdapterFiles.write(directory, PlainLora.of(trained, training.adapters()));
     } else {
       writeCheckpoint(directory, values);
     }
@@ -47,7 +49,9 @@ final class ModelFiles {
       modules.put(
           path,
           new LowRank(
-              value(values, ModuleTree.loraA(path)), value(values, ModuleTree.loraB(path))));
+              value(values, ModuleTree.loraA(path)),
+              value(values, ModuleTree.loraB(path)),
+              values.get(ModuleTree.loraMagnitude(path))));
     }
     Map<String, Tensor> saved = new TreeMap<>();
     for (String path : training.replaced().starts().keySet()) {

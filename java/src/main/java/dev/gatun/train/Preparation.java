@@ -2,6 +2,7 @@ package dev.gatun.train;
 
 import dev.gatun.InputException;
 import dev.gatun.adapter.AdapterStart;
+import dev.gatun.adapter.WeightInitializer;
 import dev.gatun.data.DataFinding;
 import dev.gatun.data.Dataset;
 import dev.gatun.data.PreparedDataset;
@@ -11,15 +12,19 @@ import dev.gatun.data.TokenCache;
 import dev.gatun.io.AdapterFiles;
 import dev.gatun.io.Checkpoint;
 import dev.gatun.io.PeftAdapter;
+import dev.gatun.io.Subtracted;
 import dev.gatun.model.LoraConfig;
 import dev.gatun.model.ModelConfig;
 import dev.gatun.nn.LoraInitializer;
+import dev.gatun.nn.LoraModule;
 import dev.gatun.nn.LoraTargets;
 import dev.gatun.nn.ModulesToSave;
 import dev.gatun.nn.Training;
 import dev.gatun.text.Tokenizer;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
+import java.util.SortedMap;
 import org.jspecify.annotations.Nullable;
 
 /// Opens what a configuration names: checkpoint, tokenizer, data. Everything is checked before
@@ -36,7 +41,7 @@ final class Preparation implements AutoCloseable {
       Checkpoint checkpoint = Checkpoint.open(config.model().modelNameOrPath());
       resources.add(checkpoint::close);
       requireTrainable(checkpoint.config());
-      Training training = training(checkpoint.config(), adapter);
+      Training training = training(checkpoint, adapter);
       Tokenizer tokenizer = Tokenizer.open(config.model().tokenizer());
       resources.add(tokenizer::close);
       requireVocabulary(tokenizer, checkpoint);
@@ -51,6 +56,7 @@ final class Preparation implements AutoCloseable {
               training,
               rows,
               evaluation,
+              subtracted(training),
               notices(TrainingRecipe.checks(config, tokenizer).of(rows, evaluation)));
     } catch (RuntimeException e) {
       resources.close();
@@ -103,7 +109,8 @@ final class Preparation implements AutoCloseable {
     }
   }
 
-  private Training training(ModelConfig model, @Nullable PeftAdapter adapter) {
+  private Training training(Checkpoint checkpoint, @Nullable PeftAdapter adapter) {
+    ModelConfig model = checkpoint.config();
     if (adapter != null) {
       return AdapterStart.training(
           adapter, model, String.valueOf(config.model().adapterNameOrPath()));
@@ -111,13 +118,21 @@ final class Preparation implements AutoCloseable {
     LoraConfig lora = config.lora();
     return lora == null
         ? new Training.Full()
-        : new Training.Lora(
-            LoraInitializer.initialize(
-                LoraTargets.resolve(lora, model),
-                model,
-                lora.initialization(),
-                config.loop().seed()),
-            ModulesToSave.resolve(lora, model));
+        : new Training.Lora(start(lora, checkpoint), ModulesToSave.resolve(lora, model));
+  }
+
+  private SortedMap<String, LoraModule> start(LoraConfig lora, Checkpoint checkpoint) {
+    SortedMap<String, LoraConfig.Adapted> targets = LoraTargets.resolve(lora, checkpoint.config());
+    long seed = config.loop().seed();
+    return WeightInitializer.needsWeights(lora.initialization())
+        ? WeightInitializer.initialize(
+            targets, checkpoint, lora.initialization(), TrainingRecipe.format(config), seed)
+        : LoraInitializer.initialize(targets, checkpoint.config(), lora.initialization(), seed);
+  }
+
+  private Map<String, Subtracted> subtracted(Training training) {
+    LoraConfig lora = config.lora();
+    return lora == null ? Map.of() : WeightInitializer.subtracted(lora, training.adapters());
   }
 
   private void requireVocabulary(Tokenizer tokenizer, Checkpoint checkpoint) {

@@ -37,6 +37,8 @@ record RunIdentity(String version, SortedMap<String, String> digests) {
           "gradient_checkpointing",
           "activation_offloading",
           "memory_limit",
+          "report_to",
+          "logging_dir",
           "output_dir",
           "overwrite_output_dir",
           "save_strategy",

@@ -1,7 +1,12 @@
 package dev.gatun.train;
 
+import dev.gatun.FailureException;
+import dev.gatun.InputException;
 import dev.gatun.data.PreparedDataset;
 import dev.gatun.io.AtomicFiles;
+import dev.gatun.report.RunReport;
+import dev.gatun.report.RunSummary;
+import dev.gatun.text.chat.ChatTemplateFiles;
 import dev.gatun.train.SftConfig.Interval;
 import dev.gatun.train.TrainingEvent.Evaluated;
 import dev.gatun.train.TrainingEvent.Finished;
@@ -18,7 +23,7 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /// Keeps count of a run: knows what is due, tells the listeners, writes the files.
-final class RunJournal {
+final class RunJournal implements AutoCloseable {
   private final SftConfig config;
   private final TrainingSession session;
   private final TrainingInputs inputs;
@@ -30,6 +35,7 @@ final class RunJournal {
   private final int evalSteps;
   private final int saveSteps;
   private final MetricsFile metrics;
+  private final TensorBoardLog tensorBoard;
   private final @Nullable RunIdentity identity;
   private long startedAt = System.nanoTime();
   private long updateStartedAt = startedAt;
@@ -38,6 +44,7 @@ final class RunJournal {
   private @Nullable EvaluationResult lastEvaluation;
   private int evaluatedAt = -1;
   private int savedAt = -1;
+  private @Nullable RunSummary summary; // made when it is first written
 
   RunJournal(
       SftConfig config,
@@ -61,6 +68,7 @@ final class RunJournal {
     this.listeners = new ArrayList<>(listeners);
     metrics = new MetricsFile(directory.file(RunCheckpoint.METRICS));
     this.listeners.add(metrics);
+    tensorBoard = TensorBoardLog.of(config);
     boolean resumable =
         config.output().saveStrategy() != Interval.NO && !config.output().saveOnlyModel();
     identity = resumable ? RunIdentity.of(config) : null;
@@ -107,6 +115,7 @@ final class RunJournal {
     RunState saved = checkpoint.state();
     state.restore(checkpoint.trainerState(), saved.sums(), saved.tokensSeen());
     metrics.restore(checkpoint.metrics());
+    tensorBoard.restore(state.history().size(), saved.step());
     last = session.order().update(saved.step());
     rowsSeen = saved.rowsSeen();
     evaluatedAt = saved.evaluatedAt();
@@ -132,20 +141,24 @@ final class RunJournal {
             figures.meanTokenAccuracy(),
             figures.entropy(),
             Duration.ofNanos(now - startedAt),
-            Duration.ofNanos(now - updateStartedAt));
+            Duration.ofNanos(now - updateStartedAt),
+            new TrainingEvent.Work(figures.flops(), session.peakFlops()));
     last = update;
     rowsSeen += update.microBatches().stream().mapToLong(rows -> rows.length).sum();
     state.on(event);
+    tensorBoard.show(state.history());
     tell(event);
     updateStartedAt = System.nanoTime();
   }
 
-  /// Records an evaluation of the parameters as they are.
-  void evaluated(EvaluationResult result) {
+  /// Evaluates the parameters as they are.
+  void evaluate() {
+    EvaluationResult result = PauseEvent.during("evaluation", step(), session::evaluate);
     Evaluated event = new Evaluated(step(), last == null ? 0 : last.epoch(), result);
     evaluatedAt = step();
     lastEvaluation = result;
     state.on(event);
+    tensorBoard.show(state.history());
     tell(event);
     updateStartedAt = System.nanoTime();
   }
@@ -167,7 +180,12 @@ final class RunJournal {
 
   void saveCheckpoint() {
     savedAt = step();
-    tell(new Saved(step(), directory.checkpoint(step(), this::writeCheckpoint)));
+    tell(
+        new Saved(
+            step(),
+            PauseEvent.during(
+                "checkpoint", step(), () -> directory.checkpoint(step(), this::writeCheckpoint))));
+    report();
     updateStartedAt = System.nanoTime();
   }
 
@@ -178,9 +196,11 @@ final class RunJournal {
     }
     Duration elapsed = Duration.ofNanos(System.nanoTime() - startedAt);
     state.finish(elapsed, rowsSeen);
+    tensorBoard.show(state.history());
     writeAll(directory.path());
     AtomicFiles.writeText(directory.file(RunCheckpoint.CONFIG), resolvedConfiguration());
     tell(new Saved(step(), directory.path()));
+    report();
     tell(new Finished(step(), !isComplete(), state.meanLoss(), elapsed, directory.path()));
     return new TrainingResult(
         step(),
@@ -208,9 +228,43 @@ final class RunJournal {
     return "the state after update %d is in %s".formatted(step(), directory.path());
   }
 
+  /// Writes the page about the run so far. What it shows is in other files too, so that nothing is
+  /// lost if it cannot be made.
+  private void report() {
+    try {
+      summary().write(directory.path());
+      RunReport.write(directory.path());
+    } catch (InputException | FailureException e) {
+      tell(new Notice("%s is not written: %s".formatted(RunReport.FILE, e.getMessage())));
+    }
+  }
+
+  private RunSummary summary() {
+    if (summary == null) {
+      summary = newSummary();
+    }
+    return summary;
+  }
+
+  private RunSummary newSummary() {
+    return new RunSummary(
+        session.device(),
+        session.model().parameters().count(),
+        schedule.updates(),
+        session.memoryPlan().lines().stream()
+            .map(line -> new RunSummary.Arena(line.arena(), line.holds(), line.bytes()))
+            .toList(),
+        RunSummary.Lengths.of(inputs.sequenceLengths()));
+  }
+
   private void writeAll(Path target) {
     model.write(target);
     RunDirectory.copyTokenizer(config.model().tokenizer(), target);
+    Path template = config.data().chat().templatePath();
+    if (template != null) {
+      ChatTemplateFiles.source(template)
+          .ifPresent(text -> AtomicFiles.writeText(target.resolve(ChatTemplateFiles.FILE), text));
+    }
     AtomicFiles.writeText(target.resolve(RunCheckpoint.TRAINER_STATE), state.toJson());
   }
 
@@ -249,6 +303,11 @@ final class RunJournal {
 
   private boolean isComplete() {
     return step() >= schedule.updates();
+  }
+
+  @Override
+  public void close() {
+    tensorBoard.close();
   }
 
   private void tell(TrainingEvent event) {

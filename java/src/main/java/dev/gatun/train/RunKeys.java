@@ -42,6 +42,16 @@ final class RunKeys {
         ConfigType.integer(1),
         SftConfigBuilder::perDeviceEvalBatchSize,
         c -> c.evaluation().perDeviceEvalBatchSize());
+    keys.key(
+        "report_to",
+        ConfigType.reporters(),
+        SftConfigBuilder::reportTo,
+        c -> c.evaluation().reportTo());
+    keys.nullable(
+        "logging_dir",
+        ConfigType.path(),
+        SftConfigBuilder::loggingDir,
+        c -> c.evaluation().loggingDir());
   }
 
   private static void output(ConfigKeyList keys) {

@@ -3,7 +3,9 @@ package dev.gatun.train;
 import dev.gatun.train.SftConfig.Evaluation;
 import dev.gatun.train.SftConfig.Interval;
 import dev.gatun.train.SftConfig.Output;
+import dev.gatun.train.SftConfig.Reporter;
 import java.nio.file.Path;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /// The keys of evaluation and output. One of the layers of [SftConfigBuilder], which has all keys.
@@ -14,6 +16,8 @@ public abstract sealed class RunSettings extends TrainingSettings permits Adapte
   private @Nullable Double evalSteps;
   private boolean evalOnStart = false;
   private int perDeviceEvalBatchSize = 8;
+  private List<Reporter> reportTo = List.of();
+  private @Nullable Path loggingDir;
   private @Nullable Path outputDir;
   private boolean overwriteOutputDir = false;
   private Interval saveStrategy = Interval.STEPS;
@@ -52,6 +56,16 @@ public abstract sealed class RunSettings extends TrainingSettings permits Adapte
 
   public SftConfigBuilder perDeviceEvalBatchSize(int value) {
     perDeviceEvalBatchSize = value;
+    return self();
+  }
+
+  public SftConfigBuilder reportTo(List<Reporter> value) {
+    reportTo = value;
+    return self();
+  }
+
+  public SftConfigBuilder loggingDir(@Nullable Path value) {
+    loggingDir = value;
     return self();
   }
 
@@ -102,7 +116,9 @@ public abstract sealed class RunSettings extends TrainingSettings permits Adapte
         evalStrategy,
         evalSteps,
         evalOnStart,
-        perDeviceEvalBatchSize);
+        perDeviceEvalBatchSize,
+        reportTo,
+        loggingDir);
   }
 
   final Output output() {

@@ -150,13 +150,26 @@ public record SftConfig(
   /// When figures are taken. Step counts below 1 are ratios of all updates, rounded up.
   ///
   /// @param evalSteps null for `loggingSteps`
+  /// @param reportTo who is told the entries of the log beside the run's own files
+  /// @param loggingDir where they are, null for `runs` in the output directory
   public record Evaluation(
       double loggingSteps,
       boolean loggingFirstStep,
       Interval evalStrategy,
       @Nullable Double evalSteps,
       boolean evalOnStart,
-      int perDeviceEvalBatchSize) {}
+      int perDeviceEvalBatchSize,
+      List<Reporter> reportTo,
+      @Nullable Path loggingDir) {
+    public Evaluation {
+      reportTo = List.copyOf(reportTo);
+    }
+  }
+
+  /// Programs that show runs.
+  public enum Reporter {
+    TENSORBOARD
+  }
 
   /// What is written, and where.
   ///

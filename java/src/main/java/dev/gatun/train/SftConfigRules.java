@@ -2,6 +2,8 @@ package dev.gatun.train;
 
 import dev.gatun.InputException;
 import dev.gatun.data.PackingStrategy;
+import dev.gatun.model.LoraConfig;
+import dev.gatun.model.LoraConfig.Initialization;
 import dev.gatun.train.SftConfig.GradientCheckpointing;
 import dev.gatun.train.SftConfig.Interval;
 import dev.gatun.train.SftConfig.OptimizerName;
@@ -51,6 +53,9 @@ final class SftConfigRules {
             || !config.loop().activationOffloading(),
         "activation_offloading moves what gradient_checkpointing keeps; set gradient_checkpointing"
             + " to true");
+    if (config.lora() != null) {
+      checkStart(config.lora(), config);
+    }
     require(
         config.evaluation().evalStrategy() == Interval.NO || !data.evalDatasetPath().isEmpty(),
         "eval_strategy asks for evaluations but eval_dataset_path is not set");
@@ -61,6 +66,15 @@ final class SftConfigRules {
         config.lora() != null || !config.model().loadIn4bit(),
         "load_in_4bit needs an adapter to train (use_peft: true); 4-bit weights cannot be trained"
             + " themselves");
+  }
+
+  private static void checkStart(LoraConfig lora, SftConfig config) {
+    require(
+        lora.initialization() != Initialization.LOFTQ || config.model().loadIn4bit(),
+        "init_lora_weights: loftq starts from what 4-bit weights make wrong; set load_in_4bit: true");
+    require(
+        lora.initialization() != Initialization.PISSA || !lora.weightDecomposed(),
+        "use_dora with init_lora_weights: pissa makes an adapter that fits no stored checkpoint; set only one of them");
   }
 
   /// A value set through the builder meets the same bounds as one in a file.

@@ -6,6 +6,7 @@ import dev.gatun.train.TrainingEvent.Evaluated;
 import dev.gatun.train.TrainingEvent.StepFinished;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -152,6 +153,11 @@ final class TrainerState {
     entry.put("train_samples_per_second", rowsSeen / seconds);
     entry.put("train_steps_per_second", step / seconds);
     history.add(entry);
+  }
+
+  /// Entries of the log so far.
+  List<Map<String, @Nullable Object>> history() {
+    return Collections.unmodifiableList(history);
   }
 
   /// Mean of the losses of all updates.

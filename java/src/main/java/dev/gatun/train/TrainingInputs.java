@@ -2,12 +2,15 @@ package dev.gatun.train;
 
 import dev.gatun.data.PreparedDataset;
 import dev.gatun.io.Checkpoint;
+import dev.gatun.io.Subtracted;
 import dev.gatun.io.WeightFormat;
 import dev.gatun.nn.Limits;
 import dev.gatun.nn.Training;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.function.IntUnaryOperator;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /// What a [TrainingSession] works on. Owned by the caller, who keeps it open as long as the
@@ -16,6 +19,7 @@ import org.jspecify.annotations.Nullable;
 /// @param format what the weights become when they are read
 /// @param training what is trained, with its starting values
 /// @param evaluation null for none
+/// @param subtracted what the weights lose when they are read, by module path
 /// @param notices what the user should know of the data, beside the reports
 public record TrainingInputs(
     Checkpoint checkpoint,
@@ -23,10 +27,21 @@ public record TrainingInputs(
     Training training,
     PreparedDataset rows,
     @Nullable PreparedDataset evaluation,
+    Map<String, Subtracted> subtracted,
     List<String> notices) {
-
   public TrainingInputs {
+    subtracted = Map.copyOf(subtracted);
     notices = List.copyOf(notices);
+  }
+
+  /// On the weights as they are stored, of which nothing is to be said.
+  public TrainingInputs(
+      Checkpoint checkpoint,
+      WeightFormat format,
+      Training training,
+      PreparedDataset rows,
+      @Nullable PreparedDataset evaluation) {
+    this(checkpoint, format, training, rows, evaluation, Map.of(), List.of());
   }
 
   /// Limits that every batch of a run keeps, in whatever order the rows come.
@@ -53,6 +68,13 @@ public record TrainingInputs(
         longest(dataset),
         0,
         0);
+  }
+
+  /// Tokens of every sequence of the training data.
+  int[] sequenceLengths() {
+    return IntStream.range(0, rows.size())
+        .flatMap(row -> Arrays.stream(rows.sequenceLengths(row)))
+        .toArray();
   }
 
   /// Tokens of the longest sequence.

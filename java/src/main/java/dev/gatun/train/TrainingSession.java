@@ -11,6 +11,8 @@ import dev.gatun.nn.CausalLm;
 import dev.gatun.nn.DeviceBatch;
 import dev.gatun.nn.ModuleTree;
 import dev.gatun.nn.Parameter;
+import dev.gatun.nn.StepFlops;
+import dev.gatun.nn.Training;
 import dev.gatun.op.Backend;
 import dev.gatun.op.Fence;
 import dev.gatun.op.TensorArena;
@@ -43,6 +45,7 @@ public final class TrainingSession implements AutoCloseable {
   private final Schedule schedule;
   private final GradientNorm gradientNorm;
   private final Tensor upstream;
+  private final StepFlops stepFlops;
   private long microBatches;
   private long tokensSeen;
 
@@ -51,6 +54,8 @@ public final class TrainingSession implements AutoCloseable {
     this.config = config;
     this.inputs = inputs;
     order = new UpdateOrder(inputs.rows().size(), config.loop());
+    stepFlops =
+        StepFlops.of(inputs.checkpoint().config(), inputs.training() instanceof Training.Full);
     schedule = TrainingRecipe.schedule(config.optimization(), order.updates());
     RunMemory memory = RunMemory.plan(inputs, backend, config);
     memoryPlan = memory.plan();
@@ -61,7 +66,8 @@ public final class TrainingSession implements AutoCloseable {
               inputs.checkpoint(),
               backend,
               arena("weights", memory.weightBytes()),
-              inputs.format());
+              inputs.format(),
+              inputs.subtracted());
       model =
           CausalLm.create(
               backend,
@@ -122,6 +128,16 @@ public final class TrainingSession implements AutoCloseable {
     return model;
   }
 
+  /// What it trains on, for people.
+  String device() {
+    return backend.description();
+  }
+
+  /// See [Backend#peakFlops].
+  double peakFlops() {
+    return backend.peakFlops();
+  }
+
   /// What was reserved.
   public MemoryPlan memoryPlan() {
     return memoryPlan;
@@ -142,6 +158,7 @@ public final class TrainingSession implements AutoCloseable {
   /// @param learningRate what the update used
   /// @param meanTokenAccuracy mean over micro-batches
   /// @param entropy mean over micro-batches
+  /// @param flops see [StepFlops]
   public record UpdateFigures(
       double loss,
       double gradientNorm,
@@ -151,7 +168,8 @@ public final class TrainingSession implements AutoCloseable {
       int microBatches,
       long targets,
       long tokens,
-      long tokensSeen) {}
+      long tokensSeen,
+      double flops) {}
 
   /// Host copies of everything that training has changed. Waits for the backend.
   RunCheckpoint.Tensors tensors() {
@@ -242,7 +260,10 @@ public final class TrainingSession implements AutoCloseable {
         batches.size(),
         targets,
         tokens,
-        tokensSeen);
+        tokensSeen,
+        batches.stream()
+            .mapToDouble(batch -> stepFlops.pass(batch.targetCount(), batch.sequenceLengths()))
+            .sum());
   }
 
   /// Adds up the gradients of all micro-batches, each uploaded while the one before is at work.

@@ -1,6 +1,7 @@
 package dev.gatun.nn;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.data.Percentage.withPercentage;
 
 import dev.gatun.cpu.CpuBackend;
 import dev.gatun.model.LoraConfig;
@@ -21,6 +22,8 @@ import java.util.TreeMap;
 import java.util.function.Function;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class CheckpointPlannerTest {
   private static final long GB = 1_000_000_000;
@@ -115,6 +118,24 @@ class CheckpointPlannerTest {
         limits,
         2,
         new StepEstimate.HostBytes(input, new double[] {0, attention, projections, all}));
+  }
+
+  /// Steps measured on an H100 (`docs/performance.md`), in milliseconds.
+  @ParameterizedTest
+  @CsvSource({
+    "NONE, 4, 2048, 482",
+    "OFFLOAD, 4, 2048, 631",
+    "PER_LAYER, 8, 2048, 1207",
+    "NONE, 1, 2048, 137",
+    "OFFLOAD, 1, 8192, 744"
+  })
+  void secondsAreThoseOfAnH100(
+      CheckpointPolicy policy, int sequences, int length, double milliseconds) {
+    Limits limits = Limits.training(sequences * length, sequences, length);
+
+    double seconds = CheckpointPlanner.seconds(large(), limits, policy, need(large(), limits));
+
+    assertThat(seconds * 1e3).isCloseTo(milliseconds, withPercentage(15));
   }
 
   @Test

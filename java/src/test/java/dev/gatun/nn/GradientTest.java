@@ -56,6 +56,29 @@ class GradientTest {
 
   @ParameterizedTest
   @EnumSource(CheckpointPolicy.class)
+  void ofWeightDecomposedUpdates(CheckpointPolicy policy) {
+    String[] some = {"q_proj", "o_proj", "layers.1.self_attn.v_proj", "up_proj", "down_proj"};
+    for (ModelConfig config : List.of(TinyModel.llama(), TinyModel.everything())) {
+      for (float dropout : new float[] {0, 0.4f}) {
+        try (TinyModel tiny = new TinyModel(config)) {
+          var updates = tiny.updates(dropout, "_proj");
+          updates.putAll(tiny.decomposed(dropout, some));
+          CausalLm model = create(tiny, new Training.Lora(updates), policy);
+          model.seedDropout(99, 5);
+          ReferenceModel reference = new ReferenceModel(config, tiny.values);
+          updates.forEach(reference::update);
+          if (dropout > 0) {
+            masks(tiny, reference, dropout, 99, 5);
+          }
+
+          compare(tiny.gradients(model, BATCH), reference);
+        }
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(CheckpointPolicy.class)
   void whereOnlySomeLayersAreAdapted(CheckpointPolicy policy) {
     List<String[]> choices =
         List.of(

@@ -132,6 +132,19 @@ final class TinyModel implements AutoCloseable {
     return modules;
   }
 
+  /// The same with magnitudes: weight-decomposed.
+  SortedMap<String, LoraModule> decomposed(double dropout, String... endings) {
+    SortedMap<String, LoraModule> modules = updates(dropout, endings);
+    Random random = new Random(13);
+    modules.replaceAll((_, plain) ->
+        new LoraModule(
+            new LoraConfig.Adapted(3, 0.8, dropout, true),
+            plain.a(),
+            plain.b(),
+            random(Shape.of(plain.b().rows()), random)));
+    return modules;
+  }
+
   static Tensor random(Shape shape, Random random) {
     float[] numbers = new float[Math.toIntExact(shape.count())];
     for (int i = 0; i < numbers.length; i++) {

@@ -10,6 +10,10 @@ import org.junit.jupiter.api.Test;
 
 class ProgressLinesTest {
   private static StepFinished step(int step) {
+    return step(step, 0);
+  }
+
+  private static StepFinished step(int step, double peakFlops) {
     return new StepFinished(
         step,
         8,
@@ -24,13 +28,22 @@ class ProgressLinesTest {
         0.5,
         2,
         Duration.ofSeconds(30L * step),
-        Duration.ofSeconds(2));
+        Duration.ofSeconds(2),
+        new TrainingEvent.Work(3e12, peakFlops));
   }
 
   @Test
   void aLineSaysWhatCounts() {
     assertThat(ProgressLines.line(step(2)))
         .isEqualTo("step 2/8  loss 1.2500  grad norm 0.500  lr 0.000200  200 tokens/s  ETA 3:00");
+  }
+
+  @Test
+  void aLineSaysWhichShareOfTheDevicesPeakIsReached() {
+    assertThat(step(2, 4e12).flopsPerSecond()).isEqualTo(1.5e12);
+    assertThat(step(2, 4e12).shareOfPeak()).hasValue(0.375);
+    assertThat(ProgressLines.line(step(2, 4e12)))
+        .endsWith("  200 tokens/s  38 % of peak  ETA 3:00");
   }
 
   @Test

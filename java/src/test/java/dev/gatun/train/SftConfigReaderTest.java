@@ -313,8 +313,8 @@ class SftConfigReaderTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "use_dora: true",
         "load_in_8bit: true",
+        "loftq_config: {loftq_bits: 8}",
         "bnb_4bit_quant_type: fp4",
         "label_smoothing_factor: 0.1",
         "fp16: true",

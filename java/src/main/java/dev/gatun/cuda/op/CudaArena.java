@@ -2,6 +2,7 @@ package dev.gatun.cuda.op;
 
 import dev.gatun.cuda.Context;
 import dev.gatun.cuda.DeviceBuffer;
+import dev.gatun.op.ArenaEvent;
 import dev.gatun.op.ArenaExhaustedException;
 import dev.gatun.op.TensorArena;
 import dev.gatun.tensor.DType;
@@ -29,6 +30,7 @@ final class CudaArena implements TensorArena {
     this.capacity = bytes;
     this.buffer = buffer;
     this.storage = new DeviceStorage(buffer);
+    ArenaEvent.reserved(name, bytes);
   }
 
   @Override
@@ -77,5 +79,6 @@ final class CudaArena implements TensorArena {
   @Override
   public void close() {
     buffer.close();
+    ArenaEvent.freed(name, capacity, peak);
   }
 }

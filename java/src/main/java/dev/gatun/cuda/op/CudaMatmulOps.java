@@ -104,10 +104,33 @@ final class CudaMatmulOps implements MatmulOps {
       }
     }
     updates.backward(dys, loraInner, innerGradients, projections, gradients, scratch);
-    boolean add = accumulate == Accumulate.ADD;
-    if (dx == null || joined.inputGradient(dx, add, dys, innerGradients, projections, scratch)) {
+    if (dx != null) {
+      boolean add = accumulate == Accumulate.ADD;
+      inputGradient(dx, add, dys, innerGradients, projections, scratch);
+    }
+  }
+
+  @Override
+  public void inputGradient(
+      Tensor dx,
+      List<Tensor> dys,
+      List<@Nullable Tensor> innerGradients,
+      List<Projection> projections,
+      TensorArena scratch) {
+    inputGradient(dx, false, dys, innerGradients, projections, scratch);
+  }
+
+  private void inputGradient(
+      Tensor dx,
+      boolean accumulate,
+      List<Tensor> dys,
+      List<@Nullable Tensor> innerGradients,
+      List<Projection> projections,
+      TensorArena scratch) {
+    if (joined.inputGradient(dx, accumulate, dys, innerGradients, projections, scratch)) {
       return;
     }
+    boolean add = accumulate;
     for (int i = 0; i < projections.size(); i++) {
       long mark = scratch.mark();
       inputGradient(dx, dys.get(i), projections.get(i), innerGradients.get(i), add, scratch);

@@ -28,7 +28,6 @@ final class LoraProducts {
   private static final List<KernelSpec<Parameters>> BACKWARD_SPECS = specs("backward");
   private static final KernelSpec<ScaleRows> SCALE_ROWS =
       new KernelSpec<>(MODULE, "lora_scale_rows_bf16", ScaleRows.class);
-  private static final KernelSpec<Sum> SUM = new KernelSpec<>(MODULE, "lora_sum_f32", Sum.class);
 
   private static final int RANK_STEP = 16; // there is a kernel for each multiple
   static final int MOST_RANK = 64;
@@ -43,7 +42,7 @@ final class LoraProducts {
   private final List<Kernel<Parameters>> innerBackward;
   private final List<Kernel<Parameters>> gradient;
   private final List<Kernel<Parameters>> backward;
-  private final Kernel<Sum> sum;
+  private final LoraSum sum;
   private final Kernel<ScaleRows> scaleRows;
 
   LoraProducts(Launcher launcher) {
@@ -52,7 +51,7 @@ final class LoraProducts {
     innerBackward = INNER_BACKWARD_SPECS.stream().map(launcher::kernel).toList();
     gradient = GRADIENT_SPECS.stream().map(launcher::kernel).toList();
     backward = BACKWARD_SPECS.stream().map(launcher::kernel).toList();
-    sum = launcher.kernel(SUM);
+    sum = new LoraSum(launcher);
     scaleRows = launcher.kernel(SCALE_ROWS);
   }
 
@@ -260,30 +259,11 @@ final class LoraProducts {
 
   private void sum(
       Work work, LoraGrid grid, @Nullable Tensor rowPartial, @Nullable Tensor columnPartial) {
-    Tensor summed = rowPartial == null ? null : work.rowProduct();
-    Tensor target = work.columnProduct();
-    Tensor weight = work.normalized() == null ? null : work.normalized().weight();
-    long elements = (summed == null ? 0 : summed.count()) + (target == null ? 0 : target.count());
-    launcher.launch(
-        sum,
-        launcher.gridStride(elements / 4),
-        new Sum(
-            bf16(summed, "the narrow result"),
-            stride(summed),
-            pointerOrNull(rowPartial),
-            grid.ranges(),
-            work.rows(),
-            work.rank(),
-            target == null ? DevicePtr.NULL : pointer(target, DType.F32, "the gradient"),
-            stride(target),
-            pointerOrNull(columnPartial),
-            grid.chunks(),
-            target == null ? 0 : target.rows(),
-            target == null ? 0 : target.cols(),
-            work.scale(),
-            pointerOrNull(weight),
-            weight == null ? 0 : Launcher.typeCode(weight.dtype()),
-            work.normalized() == null ? 0 : work.normalized().offset()));
+    sum.run(
+        new LoraSum.Parts(rowPartial == null ? null : work.rowProduct(), rowPartial, grid.ranges()),
+        new LoraSum.Parts(work.columnProduct(), columnPartial, grid.chunks()),
+        work.scale(),
+        work.normalized());
   }
 
   private static DevicePtr bf16(@Nullable Tensor tensor, String what) {
@@ -328,24 +308,6 @@ final class LoraProducts {
       int rowTiles,
       int columnTiles,
       int stages) {}
-
-  record Sum(
-      DevicePtr inner,
-      long innerStride,
-      DevicePtr rowPartial,
-      int ranges,
-      long rows,
-      long rank,
-      DevicePtr gradient,
-      long gradientStride,
-      DevicePtr columnPartial,
-      int chunks,
-      long gradientRows,
-      long gradientColumns,
-      float scale,
-      DevicePtr columnWeight,
-      int columnWeightType,
-      float columnOffset) {}
 
   record ScaleRows(
       DevicePtr out, DevicePtr x, long xStride, DevicePtr factor, long rows, long cols) {}
