@@ -190,7 +190,8 @@ class BenchTest {
                 model.toString());
     Path rows =
         Files.writeString(
-            folder.resolve("rows.jsonl"), "{\"prompt\": \"ab\", \"completion\": \"cde\"}\n".repeat(3));
+            folder.resolve("rows.jsonl"),
+            "{\"prompt\": \"ab\", \"completion\": \"cde\"}\n".repeat(3));
     Path json = folder.resolve("tokenize.json");
 
     Run run =
