@@ -1,6 +1,7 @@
 package dev.gatun.train;
 
 import dev.gatun.io.JsonObject;
+import dev.gatun.train.SftConfig.Interval;
 import dev.gatun.train.SftConfig.Metric;
 import dev.gatun.train.SftConfig.Selection;
 import java.nio.file.Files;
@@ -18,13 +19,16 @@ final class BestModel {
 
   private final Selection selection;
   private final @Nullable Metric metric;
+  private final boolean savesCheckpoints;
   private @Nullable Double value;
   private @Nullable Integer step;
   private @Nullable Path checkpoint;
   private int withoutProgress;
 
-  BestModel(Selection selection) {
+  /// @param saveStrategy without checkpoints no update is recorded as the best
+  BestModel(Selection selection, Interval saveStrategy) {
     this.selection = selection;
+    savesCheckpoints = saveStrategy != Interval.NO;
     metric = selection.metric();
   }
 
@@ -51,7 +55,7 @@ final class BestModel {
     }
     if (isBetter(now, value)) {
       value = now;
-      step = at;
+      step = savesCheckpoints ? (Integer) at : null;
     }
   }
 

@@ -59,7 +59,7 @@ final class RunJournal implements AutoCloseable {
     model = new ModelFiles(config, inputs.training(), session.model());
     UpdateOrder order = session.order();
     schedule = new TrainingEvent.Schedule(order.updates(), order.updatesPerEpoch(), order.epochs());
-    best = new BestModel(config.evaluation().selection());
+    best = new BestModel(config.evaluation().selection(), config.output().saveStrategy());
     state = new TrainerState(config, schedule, session.decoderParameters(), best);
     evalSteps = Steps.everyEvaluation(config.evaluation(), order.updates());
     saveSteps = Steps.every(config.output().saveSteps(), order.updates());

@@ -57,6 +57,11 @@ record BestModelCase(JsonNode node, int rows) {
     return node.path("events").valueStream();
   }
 
+  /// What the trainer's state says when training is over.
+  JsonNode end() {
+    return node.path("end");
+  }
+
   /// `evaluation N` and `save N`, in order.
   List<String> schedule() {
     return events()

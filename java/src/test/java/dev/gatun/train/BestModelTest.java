@@ -32,7 +32,7 @@ class BestModelTest {
   @MethodSource("cases")
   void decidesAsTransformers(BestModelCase example) {
     SftConfig config = example.config(Path.of("model"), Path.of("data"), directory);
-    BestModel best = new BestModel(config.evaluation().selection());
+    BestModel best = newBest(config);
     List<Path> checkpoints = new ArrayList<>();
     for (JsonNode event : example.events().toList()) {
       int step = event.path("step").intValue();
@@ -44,6 +44,7 @@ class BestModelTest {
         best.evaluated(step, result(event.path("value").doubleValue()));
       }
     }
+    assertBest(best, example.end());
     assertThat(best.isPatienceOver()).isEqualTo(patienceIsOver(example));
     if (config.evaluation().selection().loadBestModelAtEnd()) {
       assertThat(name(best.checkpoint())).isEqualTo(example.loaded());
@@ -69,19 +70,27 @@ class BestModelTest {
   }
 
   private void assertSame(BestModel best, List<Path> checkpoints, JsonNode event) {
-    JsonNode state = JsonMapper.shared().readTree(PythonJson.format(state(best)));
-    assertThat(state.path("best_global_step")).isEqualTo(event.path("best_global_step"));
-    assertThat(state.path("best_metric")).isEqualTo(event.path("best_metric"));
-    JsonNode checkpoint = event.path("best_model_checkpoint");
-    assertThat(state.path("best_model_checkpoint").stringValueOpt())
-        .isEqualTo(checkpoint.stringValueOpt().map(name -> directory.resolve(name).toString()));
-    JsonNode callback = event.path("early_stopping_callback");
-    assertThat(
-            PythonJson.format(
-                plain(state.path("stateful_callbacks").path("EarlyStoppingCallback"))))
-        .isEqualTo(PythonJson.format(plain(callback)));
+    assertBest(best, event);
+    JsonNode callback = json(best).path("stateful_callbacks").path("EarlyStoppingCallback");
+    assertThat(plain(callback)).isEqualTo(plain(event.path("early_stopping_callback")));
     assertThat(checkpoints.stream().map(Resumption::step).toList())
         .isEqualTo(event.path("checkpoints").valueStream().map(JsonNode::intValue).toList());
+  }
+
+  private void assertBest(BestModel best, JsonNode expected) {
+    JsonNode state = json(best);
+    assertThat(state.path("best_global_step")).isEqualTo(expected.path("best_global_step"));
+    assertThat(state.path("best_metric")).isEqualTo(expected.path("best_metric"));
+    assertThat(state.path("best_model_checkpoint").stringValueOpt())
+        .isEqualTo(
+            expected
+                .path("best_model_checkpoint")
+                .stringValueOpt()
+                .map(name -> directory.resolve(name).toString()));
+  }
+
+  private static JsonNode json(BestModel best) {
+    return JsonMapper.shared().readTree(PythonJson.format(state(best)));
   }
 
   private static Map<String, @Nullable Object> state(BestModel best) {
@@ -111,7 +120,7 @@ class BestModelTest {
   @MethodSource("cases")
   void goesOnAfterEverySaveAsIfNeverInterrupted(BestModelCase example) throws IOException {
     SftConfig config = example.config(Path.of("model"), Path.of("data"), directory);
-    BestModel whole = new BestModel(config.evaluation().selection());
+    BestModel whole = newBest(config);
     BestModel interrupted = whole;
     for (JsonNode event : example.events().toList()) {
       int step = event.path("step").intValue();
@@ -122,7 +131,7 @@ class BestModelTest {
         Path file =
             Files.writeString(
                 directory.resolve("trainer_state.json"), PythonJson.format(state(interrupted)));
-        interrupted = new BestModel(config.evaluation().selection());
+        interrupted = newBest(config);
         assertThat(interrupted.restore(JsonObject.read(file), directory)).isNull();
       } else if (step > 0) {
         whole.evaluated(step, result(event.path("value").doubleValue()));
@@ -141,7 +150,8 @@ class BestModelTest {
             """
             {"best_metric": 1.5, "best_global_step": 2, "best_model_checkpoint": "elsewhere/checkpoint-2"}
             """);
-    BestModel best = new BestModel(new SftConfig.Selection(true, null, null, null, 0));
+    BestModel best =
+        new BestModel(new SftConfig.Selection(true, null, null, null, 0), SftConfig.Interval.STEPS);
 
     assertThat(best.restore(JsonObject.read(file), directory))
         .contains("elsewhere/checkpoint-2", "no longer there");
@@ -151,6 +161,10 @@ class BestModelTest {
     Path here = Files.createDirectories(directory.resolve("checkpoint-2"));
     assertThat(best.restore(JsonObject.read(file), directory)).isNull();
     assertThat(best.checkpoint()).isEqualTo(here);
+  }
+
+  private static BestModel newBest(SftConfig config) {
+    return new BestModel(config.evaluation().selection(), config.output().saveStrategy());
   }
 
   private static EvaluationResult result(double value) {

@@ -31,6 +31,8 @@ CASES = [
     ("limit 3", VALLEY, dict(**STEPS, **BEST, eval_steps=1, save_steps=1, max_steps=8, save_total_limit=3), None, 0),
     ("only tracked", ZIGZAG, dict(**STEPS, metric_for_best_model="loss", eval_steps=1, save_steps=1, max_steps=6, save_total_limit=1), None, 0),
     ("not tracked", VALLEY, dict(**STEPS, eval_steps=1, save_steps=1, max_steps=4, save_total_limit=2), None, 0),
+    ("nothing saved", VALLEY, dict(eval_strategy="steps", save_strategy="no", metric_for_best_model="loss", eval_steps=1, max_steps=8), 3, 0),
+    ("saved and evaluated apart", ZIGZAG, dict(eval_strategy="steps", save_strategy="epoch", metric_for_best_model="loss", eval_steps=2, max_steps=9, save_total_limit=1), None, 0),
     ("best between saves", ZIGZAG, dict(**STEPS, **BEST, eval_steps=1, save_steps=3, max_steps=8), None, 0),
     ("patience 1", ZIGZAG, dict(**STEPS, **BEST, eval_steps=2, save_steps=2, max_steps=12), 1, 0),
     ("patience 2", VALLEY, dict(**STEPS, **BEST, eval_steps=1, save_steps=1, max_steps=8, save_total_limit=1), 2, 0),
@@ -62,6 +64,10 @@ class OneWeight(torch.nn.Module):
         return {"loss": ((self.weight * x - labels) ** 2).mean()}
 
 
+def best(checkpoint):
+    return checkpoint and pathlib.Path(checkpoint).name
+
+
 def run(name, values, arguments, patience, threshold):
     events = []
     script = iter(values)
@@ -82,13 +88,12 @@ def run(name, values, arguments, patience, threshold):
             step = self.state.global_step
             folder = pathlib.Path(self.args.output_dir)
             state = json.loads((folder / f"checkpoint-{step}" / "trainer_state.json").read_text())
-            best = state["best_model_checkpoint"]
             events.append({
                 "kind": "save",
                 "step": step,
                 "best_global_step": state["best_global_step"],
                 "best_metric": state["best_metric"],
-                "best_model_checkpoint": best and pathlib.Path(best).name,
+                "best_model_checkpoint": best(state["best_model_checkpoint"]),
                 "early_stopping_callback": state["stateful_callbacks"].get("EarlyStoppingCallback"),
                 "checkpoints": sorted(int(p.name.split("-")[1]) for p in folder.glob("checkpoint-*")),
             })
@@ -114,6 +119,11 @@ def run(name, values, arguments, patience, threshold):
         "patience": patience,
         "threshold": threshold,
         "events": events,
+        "end": {
+            "best_global_step": trainer.state.best_global_step,
+            "best_metric": trainer.state.best_metric,
+            "best_model_checkpoint": best(trainer.state.best_model_checkpoint),
+        },
         "steps": trainer.state.global_step,
         "loaded": trainer.loaded,
     }
