@@ -47,6 +47,8 @@ CASES = [
     ("token loss by default", VALLEY, dict(**STEPS, **BEST, metric_for_best_model="token_loss", eval_steps=1, save_steps=1, max_steps=4), None, 0),
     ("delay", VALLEY, dict(**STEPS, **BEST, eval_steps=1, save_steps=1, max_steps=6, eval_delay=3), None, 0),
     ("on start", [1.0, 3.0, 2.0, 2.5, 2.6, 2.7], dict(**STEPS, **BEST, eval_steps=1, save_steps=1, max_steps=5, eval_on_start=True), 2, 0),
+    ("delay past the end", VALLEY, dict(**STEPS, **BEST, eval_steps=1, save_steps=1, max_steps=3, eval_delay=9), None, 0),
+    ("only on start", VALLEY, dict(**STEPS, **BEST, eval_steps=2, save_steps=2, max_steps=4, eval_on_start=True), None, 0),
     ("epochs", VALLEY, dict(**EPOCH, **BEST, num_train_epochs=4), None, 0),
     ("epochs with patience", VALLEY, dict(**EPOCH, **BEST, num_train_epochs=6), 2, 0),
     ("epochs with delay", VALLEY, dict(**EPOCH, **BEST, num_train_epochs=4, eval_delay=2.0), None, 0),
