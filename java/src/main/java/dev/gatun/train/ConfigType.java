@@ -14,6 +14,7 @@ import dev.gatun.train.ConfigValue.Mapping;
 import dev.gatun.train.ConfigValue.Scalar;
 import dev.gatun.train.ConfigValue.Sequence;
 import dev.gatun.train.SftConfig.GradientCheckpointing;
+import dev.gatun.train.SftConfig.Metric;
 import dev.gatun.train.SftConfig.Reporter;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -183,6 +184,20 @@ record ConfigType<T>(
     }
     return choice(List.copyOf(names.keySet()))
         .map(names::get, constant -> constant.name().toLowerCase(Locale.ROOT));
+  }
+
+  /// A figure of evaluations, with or without the prefix that it has in the log.
+  static ConfigType<Metric> metric() {
+    ConfigType<Metric> names = oneOf(Metric.class);
+    return new ConfigType<>(
+        names.expects,
+        names.choices,
+        value ->
+            names.convert.apply(
+                value instanceof Scalar scalar && scalar.value() instanceof String text
+                    ? new Scalar(scalar.location(), text.replaceFirst("^eval_", ""))
+                    : value),
+        names.toYaml);
   }
 
   /// TRL's strategies; `bfd-requeue` is the older name of `bfd_split`.
