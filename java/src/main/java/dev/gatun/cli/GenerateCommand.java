@@ -10,6 +10,7 @@ import dev.gatun.io.WeightFormat;
 import dev.gatun.nn.Training;
 import dev.gatun.op.Backend;
 import dev.gatun.quant.Nf4Codec;
+import dev.gatun.text.chat.ChatTemplate;
 import dev.gatun.text.chat.ChatTemplateFiles;
 import java.io.PrintWriter;
 import java.nio.file.Files;
@@ -63,7 +64,7 @@ final class GenerateCommand implements Callable<Integer> {
   @Option(
       names = "--chat-template",
       paramLabel = "FILE",
-      description = "A chat template instead of the checkpoint's own.")
+      description = "A chat template instead of the adapter's or the checkpoint's own.")
   private @Nullable Path chatTemplate;
 
   @Option(
@@ -135,14 +136,21 @@ final class GenerateCommand implements Callable<Integer> {
       Training.Frozen updates = adapter == null ? Training.frozen() : loaded.readAdapter(adapter);
       Generator generator = new Generator(loaded, updates);
       if (given.isChat()) {
-        List<String> texts =
-            given.rendered(ChatTemplateFiles.open(loaded.tokenizer(), chatTemplate));
-        print(texts, generator.continueRendered(texts, settings));
+        ChatTemplate template = ChatTemplateFiles.open(loaded.tokenizer(), templatePlace());
+        List<String> texts = given.rendered(template);
+        print(texts, generator.continueRendered(texts, template, settings));
       } else {
         print(given.texts(), generator.continueTexts(given.texts(), settings));
       }
     }
     return 0;
+  }
+
+  /// An adapter goes with the template that it was trained with.
+  private @Nullable Path templatePlace() {
+    return chatTemplate == null && adapter != null && ChatTemplateFiles.source(adapter).isPresent()
+        ? adapter
+        : chatTemplate;
   }
 
   private Sampler sampler() {

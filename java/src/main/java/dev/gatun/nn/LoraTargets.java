@@ -17,6 +17,10 @@ import org.jspecify.annotations.Nullable;
 
 /// Which modules a [LoraConfig] adapts, and how, by PEFT's rules (`tuners_utils.py`).
 public final class LoraTargets {
+  /// Characters of the longest regular expression. Compiling one takes time that is quadratic in
+  /// its length, and stack for its nesting.
+  public static final int LONGEST_PATTERN = 1000;
+
   /// PEFT's rule where `layers_pattern` is empty: the first number that is a path component.
   private static final Pattern ANY_LAYER = Pattern.compile(".*?\\.[^.]*\\.(?<index>\\d+)\\.");
 
@@ -134,6 +138,11 @@ public final class LoraTargets {
   }
 
   private static Pattern compile(String regex, String key) {
+    if (regex.length() > LONGEST_PATTERN) {
+      throw new InputException(
+          "%s: a regular expression has %d characters, more than %d; shorten it"
+              .formatted(key, regex.length(), LONGEST_PATTERN));
+    }
     try {
       return Pattern.compile(regex);
     } catch (PatternSyntaxException e) {

@@ -7,6 +7,7 @@ import dev.gatun.model.LoraConfig.Modules;
 import dev.gatun.model.LoraConfig.Modules.AllLinear;
 import dev.gatun.model.LoraConfig.Modules.Names;
 import dev.gatun.model.LoraConfig.Modules.Pattern;
+import dev.gatun.nn.LoraTargets;
 import dev.gatun.train.ConfigValue.Entry;
 import dev.gatun.train.ConfigValue.Mapping;
 import dev.gatun.train.ConfigValue.Scalar;
@@ -259,7 +260,7 @@ record ConfigType<T>(
   static ConfigType<Modules> modules() {
     ConfigType<List<String>> names = list(text());
     return new ConfigType<>(
-        "a list of module names, 'all-linear', or a regular expression",
+        "a list of module names, 'all-linear', or a regular expression of at most 1000 characters",
         value -> {
           String text = scalar(value, String.class);
           List<String> list = names.convert().apply(value);
@@ -310,6 +311,9 @@ record ConfigType<T>(
   }
 
   private static boolean isPattern(String text) {
+    if (text.length() > LoraTargets.LONGEST_PATTERN) {
+      return false;
+    }
     try {
       return !java.util.regex.Pattern.compile(text).pattern().isEmpty();
     } catch (PatternSyntaxException _) {

@@ -51,6 +51,14 @@ class SftConfigReaderTest {
   }
 
   @Test
+  void aPatternBeyondReasonIsRefusedAtOnce() {
+    refused(
+        "lora_target_modules: '" + "x".repeat(300_000) + "'\n",
+        "at most 1000 characters",
+        "of 300000 characters");
+  }
+
+  @Test
   void defaultsAreThoseOfTrlAndPeft() {
     SftConfig config = config("");
 

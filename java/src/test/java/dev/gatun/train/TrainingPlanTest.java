@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.gatun.cpu.CpuBackend;
 import dev.gatun.cuda.op.CudaBackend;
+import dev.gatun.data.DataFinding;
 import dev.gatun.data.OverlongPolicy;
 import dev.gatun.data.PreparedDataset;
 import dev.gatun.nn.StepFlops;
@@ -183,6 +184,8 @@ class TrainingPlanTest {
         .datasetPath(rows)
         .maxLength(tokens)
         .overlongPolicy(OverlongPolicy.TRUNCATE)
+        // The row is cut to its length on purpose.
+        .allowFindings(List.of(DataFinding.Allowable.values()))
         .perDeviceTrainBatchSize(1)
         .gradientCheckpointing(mode);
   }

@@ -11,6 +11,7 @@ import java.time.LocalDateTime;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
@@ -21,7 +22,9 @@ import tools.jackson.databind.json.JsonMapper;
 /// `additional_chat_templates/` beside the tokenizer, else `chat_template` in
 /// `tokenizer_config.json`, which is a text or a list of named ones.
 public final class ChatTemplateFiles {
-  private static final String FILE = "chat_template.jinja";
+  /// Where transformers and vLLM look for a chat template first.
+  public static final String FILE = "chat_template.jinja";
+
   private static final String FOLDER = "additional_chat_templates";
   private static final String CONFIG = "tokenizer_config.json";
   private static final long LARGEST_BYTES = 16L << 20;
@@ -36,13 +39,23 @@ public final class ChatTemplateFiles {
   public static ChatTemplate open(Tokenizer tokenizer, @Nullable Path chosen) {
     Path place = chosen == null ? tokenizer.directory() : chosen;
     Map<String, Template> templates =
-        Files.isRegularFile(place) ? Map.of("default", read(place)) : inFolder(place);
+        Files.isRegularFile(place) ? Map.of(ChatTemplate.DEFAULT, read(place)) : inFolder(place);
     if (templates.isEmpty()) {
       throw new InputException(
           "%s holds no chat template (%s, or chat_template in %s); name a template's file in chat_template_path."
               .formatted(place, FILE, CONFIG));
     }
     return new ChatTemplate(templates, tokenizer.specialTokens(), LocalDateTime::now);
+  }
+
+  /// The text of the template that [#open] chooses for plain conversations.
+  ///
+  /// @param place a template's file, or the folder of a tokenizer
+  /// @return nothing if the folder holds no such template
+  public static Optional<String> source(Path place) {
+    Template template =
+        Files.isRegularFile(place) ? read(place) : inFolder(place).get(ChatTemplate.DEFAULT);
+    return Optional.ofNullable(template).map(Template::source);
   }
 
   /// The files that decide which template is used, for keys of caches.
@@ -60,7 +73,7 @@ public final class ChatTemplateFiles {
   private static Map<String, Template> inFolder(Path folder) {
     Map<String, Template> templates = new LinkedHashMap<>();
     if (Files.isRegularFile(folder.resolve(FILE))) {
-      templates.put("default", read(folder.resolve(FILE)));
+      templates.put(ChatTemplate.DEFAULT, read(folder.resolve(FILE)));
     }
     for (Path file : additional(folder)) {
       String name = String.valueOf(file.getFileName());
@@ -95,7 +108,7 @@ public final class ChatTemplateFiles {
     String key = file + " chat_template";
     Map<String, Template> templates = new LinkedHashMap<>();
     if (node.isString()) {
-      templates.put("default", Template.parse(key, node.stringValue()));
+      templates.put(ChatTemplate.DEFAULT, Template.parse(key, node.stringValue()));
     } else if (node.isArray()) {
       for (JsonNode entry : node) {
         if (!entry.path("name").isString() || !entry.path("template").isString()) {

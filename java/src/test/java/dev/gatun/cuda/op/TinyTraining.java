@@ -8,6 +8,7 @@ import dev.gatun.op.Backend;
 import dev.gatun.train.MemoryPlan;
 import dev.gatun.train.SftConfig;
 import dev.gatun.train.SftConfig.GradientCheckpointing;
+import dev.gatun.train.SftConfig.OptimizerName;
 import dev.gatun.train.SftConfigBuilder;
 import dev.gatun.train.SftTrainer;
 import dev.gatun.train.TrainingEvent.Started;
@@ -22,6 +23,7 @@ import java.util.Objects;
 import java.util.function.UnaryOperator;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /// QLoRA of the bundled quickstart model, a few steps.
 final class TinyTraining {
@@ -88,6 +90,33 @@ final class TinyTraining {
         steps,
         builder ->
             builder.gradientCheckpointing(GradientCheckpointing.AUTO).memoryLimit(memoryLimit));
+  }
+
+  /// Adapters of six updates with dropout: of a whole run, and of one that has nothing but the
+  /// first one's checkpoint of the third.
+  List<byte[]> wholeAndResumed(Backend backend, OptimizerName optim) throws IOException {
+    UnaryOperator<SftConfigBuilder> settings =
+        builder ->
+            builder
+                .optim(optim)
+                .loraDropout(0.1)
+                .saveStrategy(SftConfig.Interval.STEPS)
+                .saveSteps(3);
+    Path whole = directory.resolve("run-" + runs);
+    byte[] expected = run(backend, 6, settings).adapter();
+    Path checkpoint =
+        Files.createDirectories(directory.resolve("run-" + runs).resolve("checkpoint-3"));
+    try (Stream<Path> files = Files.list(whole.resolve("checkpoint-3"))) {
+      for (Path file : files.toList()) {
+        Files.copy(file, checkpoint.resolve(file.getFileName()));
+      }
+    }
+    Outcome resumed =
+        run(backend, 6, builder -> settings.apply(builder).resumeFromCheckpoint("last"));
+    if (resumed.losses().size() != 3) {
+      throw new AssertionError("the run did not go on but began anew: " + resumed.losses());
+    }
+    return List.of(expected, resumed.adapter());
   }
 
   private Outcome run(Backend backend, int steps, UnaryOperator<SftConfigBuilder> checkpointing)
