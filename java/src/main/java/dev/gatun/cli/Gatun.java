@@ -26,6 +26,7 @@ import picocli.CommandLine.ScopeType;
     subcommands = {
       QuickstartCommand.class,
       TrainCommand.class,
+      EvaluateCommand.class,
       GenerateCommand.class,
       PreviewCommand.class,
       PlanCommand.class,

@@ -6,6 +6,7 @@ import dev.gatun.generate.LanguageModel;
 import dev.gatun.generate.Sampler;
 import dev.gatun.io.AdapterFiles;
 import dev.gatun.io.JsonObject;
+import dev.gatun.io.PathText;
 import dev.gatun.io.WeightFormat;
 import dev.gatun.nn.Training;
 import dev.gatun.op.Backend;
@@ -166,13 +167,14 @@ final class GenerateCommand implements Callable<Integer> {
       return;
     }
     String base = JsonObject.read(config).optionalString("base_model_name_or_path");
-    if (base == null || !Files.isDirectory(Path.of(base))) {
+    Path folder = base == null ? null : PathText.parse(base);
+    if (folder == null || !Files.isDirectory(folder)) {
       throw new InputException(
           "%s names the base model %s, which is no folder here; give the checkpoint's folder and --adapter %s"
               .formatted(config, base, model));
     }
     adapter = model;
-    model = Path.of(base);
+    model = folder;
   }
 
   private void print(List<String> texts, List<String> completions) {

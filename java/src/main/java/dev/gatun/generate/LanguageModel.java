@@ -45,11 +45,17 @@ public final class LanguageModel implements AutoCloseable {
   /// @throws InputException naming the file if the checkpoint is incomplete, malformed or not
   ///   supported, or if the tokenizer belongs to another model
   public static LanguageModel open(Backend backend, Path directory, WeightFormat format) {
+    return open(backend, directory, directory, format);
+  }
+
+  /// The same with the tokenizer of another directory.
+  public static LanguageModel open(
+      Backend backend, Path directory, Path tokenizerDirectory, WeightFormat format) {
     Checkpoint checkpoint = Checkpoint.open(directory);
     try {
-      Tokenizer tokenizer = Tokenizer.open(directory);
+      Tokenizer tokenizer = Tokenizer.open(tokenizerDirectory);
       try {
-        requireSameVocabulary(directory, tokenizer, checkpoint.config());
+        requireSameVocabulary(tokenizerDirectory, tokenizer, checkpoint);
         return load(backend, checkpoint, tokenizer, format);
       } catch (RuntimeException e) {
         tokenizer.close();
@@ -75,11 +81,17 @@ public final class LanguageModel implements AutoCloseable {
   }
 
   private static void requireSameVocabulary(
-      Path directory, Tokenizer tokenizer, ModelConfig config) {
-    if (tokenizer.largestTokenId() >= config.vocabulary()) {
+      Path directory, Tokenizer tokenizer, Checkpoint checkpoint) {
+    if (tokenizer.largestTokenId() >= checkpoint.config().vocabulary()) {
       throw new InputException(
-          "%s: tokenizer.json has token ids up to %d but config.json says vocab_size %d; use the tokenizer that belongs to the model"
-              .formatted(directory, tokenizer.largestTokenId(), config.vocabulary()));
+          "%s: tokenizer.json has token ids up to %d but %s says vocab_size %d; use the tokenizer that belongs to the model"
+              .formatted(
+                  directory,
+                  tokenizer.largestTokenId(),
+                  directory.equals(checkpoint.directory())
+                      ? "config.json"
+                      : checkpoint.configFile().toString(),
+                  checkpoint.config().vocabulary()));
     }
   }
 

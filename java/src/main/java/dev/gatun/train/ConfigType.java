@@ -2,6 +2,7 @@ package dev.gatun.train;
 
 import dev.gatun.InputException;
 import dev.gatun.data.PackingStrategy;
+import dev.gatun.io.PathText;
 import dev.gatun.model.LoraConfig.Initialization;
 import dev.gatun.model.LoraConfig.Modules;
 import dev.gatun.model.LoraConfig.Modules.AllLinear;
@@ -13,6 +14,7 @@ import dev.gatun.train.ConfigValue.Mapping;
 import dev.gatun.train.ConfigValue.Scalar;
 import dev.gatun.train.ConfigValue.Sequence;
 import dev.gatun.train.SftConfig.GradientCheckpointing;
+import dev.gatun.train.SftConfig.Metric;
 import dev.gatun.train.SftConfig.Reporter;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -65,10 +67,10 @@ record ConfigType<T>(
 
   static ConfigType<Path> path() {
     return new ConfigType<>(
-        "a path",
+        "a path in characters that the locale of this system has",
         value -> {
           String text = scalar(value, String.class);
-          return text == null || text.isBlank() || text.indexOf('\0') >= 0 ? null : Path.of(text);
+          return text == null || text.isBlank() ? null : PathText.parse(text);
         },
         Path::toString);
   }
@@ -182,6 +184,20 @@ record ConfigType<T>(
     }
     return choice(List.copyOf(names.keySet()))
         .map(names::get, constant -> constant.name().toLowerCase(Locale.ROOT));
+  }
+
+  /// A figure of evaluations, with or without the prefix that it has in the log.
+  static ConfigType<Metric> metric() {
+    ConfigType<Metric> names = oneOf(Metric.class);
+    return new ConfigType<>(
+        names.expects,
+        names.choices,
+        value ->
+            names.convert.apply(
+                value instanceof Scalar scalar && scalar.value() instanceof String text
+                    ? new Scalar(scalar.location(), text.replaceFirst("^eval_", ""))
+                    : value),
+        names.toYaml);
   }
 
   /// TRL's strategies; `bfd-requeue` is the older name of `bfd_split`.

@@ -119,7 +119,6 @@ final class ForeignKeys {
             "load_in_8bit",
             "push_to_hub",
             "auto_find_batch_size",
-            "load_best_model_at_end",
             "lora_bias",
             "fan_in_fan_out",
             "torch_compile",

@@ -82,6 +82,21 @@ final class ModelFiles {
     }
   }
 
+  /// Writes what [#write] wrote elsewhere, byte for byte.
+  ///
+  /// @param checkpoint where it was written
+  void copy(Path checkpoint, Path directory) {
+    List<String> names =
+        config.lora() == null
+            ? List.of("model.safetensors", "config.json", "generation_config.json")
+            : List.of(AdapterFiles.TENSORS, AdapterFiles.CONFIG);
+    for (String name : names) {
+      if (Files.isRegularFile(checkpoint.resolve(name))) {
+        RunDirectory.copy(checkpoint.resolve(name), directory.resolve(name));
+      }
+    }
+  }
+
   /// The first parameter that holds a NaN or an infinity, or null.
   @Nullable String firstNonFinite() {
     for (Map.Entry<String, Tensor> entry : model.parameters().download().entrySet()) {

@@ -158,15 +158,20 @@ final class Preparation implements AutoCloseable {
   }
 
   private PreparedDataset prepare(List<Path> files, Tokenizer tokenizer, boolean evaluation) {
+    PreparedDataset rows = prepare(config, files, tokenizer, evaluation);
+    resources.add(rows::close);
+    return rows;
+  }
+
+  /// Tokenises data files, or maps what the cache has of them.
+  static PreparedDataset prepare(
+      SftConfig config, List<Path> files, Tokenizer tokenizer, boolean evaluation) {
     SftDataOptions options = TrainingRecipe.dataOptions(config, evaluation);
     Dataset dataset = files.size() == 1 ? Dataset.open(files.getFirst()) : Dataset.of(files);
     Path cache = config.data().cacheDir();
-    PreparedDataset rows =
-        cache == null
-            ? SftPreparation.prepare(dataset, tokenizer, options)
-            : TokenCache.prepare(dataset, tokenizer, options, cache);
-    resources.add(rows::close);
-    return rows;
+    return cache == null
+        ? SftPreparation.prepare(dataset, tokenizer, options)
+        : TokenCache.prepare(dataset, tokenizer, options, cache);
   }
 
   @Override

@@ -89,10 +89,11 @@ public final class ProgressLines implements TrainingListener {
     EvaluationResult result = evaluated.result();
     return String.format(
         Locale.ROOT,
-        "step %d  eval loss %.4f (row-weighted %.4f)  accuracy %.2f %%  %,d targets",
+        "step %d  eval loss %.4f (row-weighted %.4f)  perplexity %.4g  accuracy %.2f %%  %,d targets",
         evaluated.step(),
         result.loss(),
         result.rowWeightedLoss(),
+        result.perplexity(),
         100 * result.meanTokenAccuracy(),
         result.targets());
   }

@@ -1,6 +1,7 @@
 package dev.gatun.train;
 
 import dev.gatun.InputException;
+import dev.gatun.io.PathText;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -25,6 +26,15 @@ record Resumption(@Nullable RunCheckpoint checkpoint, List<String> notices) {
     return checkpoint == null ? 0 : checkpoint.state().step();
   }
 
+  private static Path path(String wanted) {
+    Path path = PathText.parse(wanted);
+    if (path == null) {
+      throw new InputException(
+          "resume_from_checkpoint: '" + wanted + "' can be no path on this system");
+    }
+    return path;
+  }
+
   /// Chooses as `resume_from_checkpoint` says.
   ///
   /// @throws InputException if the named checkpoint is damaged, if none of several is good, or if
@@ -38,7 +48,7 @@ record Resumption(@Nullable RunCheckpoint checkpoint, List<String> notices) {
     RunCheckpoint checkpoint =
         wanted.equals(LAST)
             ? newest(config.output().outputDir(), notices)
-            : RunCheckpoint.open(Path.of(wanted));
+            : RunCheckpoint.open(path(wanted));
     if (checkpoint != null) {
       requireSame(config, checkpoint, notices);
       notices.add(

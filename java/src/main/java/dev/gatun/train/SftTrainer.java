@@ -52,7 +52,9 @@ public final class SftTrainer {
       if (config.evaluation().evalOnStart() && resumption.step() == 0) {
         journal.evaluate();
       }
-      for (Batches batches = stream.next(); batches != null && !stopping; batches = stream.next()) {
+      for (Batches batches = stream.next();
+          batches != null && !stopping && !journal.isStoppedEarly();
+          batches = stream.next()) {
         journal.updated(batches.update(), update(session, batches, stream, journal));
         if (journal.evaluationIsDue()) {
           journal.evaluate();
@@ -61,7 +63,7 @@ public final class SftTrainer {
           journal.saveCheckpoint();
         }
       }
-      if (journal.finalEvaluationIsDue()) {
+      if (journal.evaluationIsDue()) {
         journal.evaluate();
       }
       return journal.finish();

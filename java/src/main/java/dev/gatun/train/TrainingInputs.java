@@ -50,17 +50,11 @@ public record TrainingInputs(
     if (evaluation == null) {
       return limits;
     }
-    Limits other = limits(evaluation, config.evaluation().perDeviceEvalBatchSize());
-    return new Limits(
-        Math.max(limits.tokens(), other.tokens()),
-        Math.max(limits.sequences(), other.sequences()),
-        Math.max(limits.trainedRows(), other.trainedRows()),
-        Math.max(limits.longestSequence(), other.longestSequence()),
-        0,
-        0);
+    return limits.or(limits(evaluation, config.evaluation().perDeviceEvalBatchSize()));
   }
 
-  private static Limits limits(PreparedDataset dataset, int batch) {
+  /// Limits that every batch of `batch` rows keeps.
+  static Limits limits(PreparedDataset dataset, int batch) {
     return new Limits(
         sumOfLargest(dataset.size(), batch, dataset::length),
         sumOfLargest(dataset.size(), batch, row -> dataset.sequenceLengths(row).length),

@@ -49,8 +49,18 @@ class ArchitectureTest {
           Map.entry(
               "train",
               List.of(
-                  "tensor", "quant", "op", "model", "nn", "io", "adapter", "text", "data", "optim",
-                  "report")),
+                  "tensor",
+                  "quant",
+                  "op",
+                  "model",
+                  "nn",
+                  "io",
+                  "adapter",
+                  "text",
+                  "data",
+                  "optim",
+                  "report",
+                  "generate")),
           Map.entry(
               "generate",
               List.of(

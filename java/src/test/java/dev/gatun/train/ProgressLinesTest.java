@@ -47,6 +47,15 @@ class ProgressLinesTest {
   }
 
   @Test
+  void anEvaluationSaysLossAndPerplexity() {
+    var result = new EvaluationResult(Math.log(8), 2, 0.5, 1, 1000, 10, Duration.ofSeconds(1));
+
+    assertThat(ProgressLines.line(new TrainingEvent.Evaluated(4, 0.5, result)))
+        .isEqualTo(
+            "step 4  eval loss 2.0794 (row-weighted 2.0000)  perplexity 8.000  accuracy 50.00 %  1,000 targets");
+  }
+
+  @Test
   void everySoManyUpdatesAndTheEnds() {
     List<String> lines = new ArrayList<>();
     ProgressLines progress = new ProgressLines(lines::add, 3);

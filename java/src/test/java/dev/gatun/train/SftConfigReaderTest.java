@@ -51,6 +51,12 @@ class SftConfigReaderTest {
   }
 
   @Test
+  void aPathThatCannotBeIsRefused() {
+    refused("cache_dir: \"\\ud800\"\n", "cache_dir must be a path in characters");
+    refused("cache_dir: \"a\\0\"\n", "cache_dir must be a path");
+  }
+
+  @Test
   void aPatternBeyondReasonIsRefusedAtOnce() {
     refused(
         "lora_target_modules: '" + "x".repeat(300_000) + "'\n",
