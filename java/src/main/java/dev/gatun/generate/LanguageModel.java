@@ -117,7 +117,7 @@ public final class LanguageModel implements AutoCloseable {
   /// @throws InputException if the adapter is malformed, incomplete, or belongs to another model
   public Training.Frozen readAdapter(Path directory) {
     PeftAdapter adapter = AdapterFiles.read(directory);
-    Training.Lora trained = AdapterStart.training(adapter, config(), directory.toString());
+    Training.Lora trained = AdapterStart.training(adapter, checkpoint, directory.toString());
     return new Training.Frozen(trained.modules(), trained.saved());
   }
 

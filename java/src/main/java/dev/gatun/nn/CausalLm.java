@@ -400,8 +400,7 @@ public final class CausalLm implements AutoCloseable {
     refreshNorms();
     long rows = batch.tokenCount();
     long bytes =
-        TensorArena.sizeOf(DType.F32, rows * config.vocabulary())
-            + backend.matmul().scratchBytes(rows, List.of(head.projection()));
+        TensorArena.sizeOf(DType.F32, rows * config.vocabulary()) + head.logitsBytes(rows, backend);
     try (TensorArena extra = backend.arena("inspection", bytes)) {
       Tensor logits = extra.allocate(DType.F32, Shape.of(rows, config.vocabulary()));
       Pass pass = pass(batch.tokens(), false, null, Probe.NONE);

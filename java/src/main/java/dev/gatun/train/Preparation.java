@@ -113,7 +113,7 @@ final class Preparation implements AutoCloseable {
     ModelConfig model = checkpoint.config();
     if (adapter != null) {
       return AdapterStart.training(
-          adapter, model, String.valueOf(config.model().adapterNameOrPath()));
+          adapter, checkpoint, String.valueOf(config.model().adapterNameOrPath()));
     }
     LoraConfig lora = config.lora();
     return lora == null

@@ -187,6 +187,32 @@ class AdapterFilesTest {
   }
 
   @Test
+  void updatesOfEmbeddingAndHeadAndTheirBaseCopies() throws IOException {
+    writeConfig("");
+    String prefix = "base_model.model.";
+    Map<String, Tensor> tensors = new TreeMap<>();
+    tensors.put(prefix + "model.embed_tokens.lora_embedding_A", zeros(8, 30));
+    tensors.put(prefix + "model.embed_tokens.lora_embedding_B", zeros(20, 8));
+    tensors.put(prefix + "model.embed_tokens.base_layer.weight", zeros(30, 20));
+    tensors.put(prefix + "lm_head.lora_A.weight", zeros(8, 20));
+    tensors.put(prefix + "lm_head.lora_B.weight", zeros(30, 8));
+    SafeTensorsWriter.write(dir.resolve(AdapterFiles.TENSORS), tensors, Map.of());
+
+    PeftAdapter read = AdapterFiles.read(dir);
+
+    assertThat(read.modules().keySet()).containsExactly("lm_head", "model.embed_tokens");
+    assertThat(read.baseCopies().keySet()).containsExactly("model.embed_tokens");
+    AdapterFiles.write(dir, read);
+    try (SafeTensors file = SafeTensors.open(dir.resolve(AdapterFiles.TENSORS))) {
+      tensors.remove(prefix + "model.embed_tokens.base_layer.weight");
+      assertThat(file.names()).containsExactlyInAnyOrderElementsOf(tensors.keySet());
+    }
+    tensors.remove(prefix + "model.embed_tokens.lora_embedding_B");
+    SafeTensorsWriter.write(dir.resolve(AdapterFiles.TENSORS), tensors, Map.of());
+    assertInputError("lora_embedding_A'", "but not", "lora_embedding_B'");
+  }
+
+  @Test
   void modulesToSaveNeedTheirTensors() throws IOException {
     writeConfig(",'modules_to_save':['lm_head']");
     writeTensors(Map.of(".lora_A.weight", zeros(8, 20), ".lora_B.weight", zeros(20, 8)));

@@ -8,6 +8,7 @@ import dev.gatun.cpu.CpuBackend;
 import dev.gatun.io.AdapterFiles;
 import dev.gatun.io.PeftAdapter;
 import dev.gatun.model.LoraConfig.Initialization;
+import dev.gatun.model.LoraConfig.Modules.Names;
 import dev.gatun.op.Backend;
 import dev.gatun.train.SftConfig.Interval;
 import dev.gatun.train.SftConfig.OptimizerName;
@@ -200,6 +201,19 @@ class ResumeTest {
   @Test
   void aBaseThatGaveAPartToTheAdapterGoesOnBitByBit() throws IOException {
     SftConfigBuilder config = config().initLoraWeights(Initialization.PISSA).loadIn4bit(true);
+    Path whole = directory.resolve("whole");
+    run(config.outputDir(whole));
+    Path resumed = only(whole, 4, "resumed");
+
+    run(config.outputDir(resumed).resumeFromCheckpoint(Resumption.LAST));
+
+    assertSameRun(resumed, whole);
+  }
+
+  @Test
+  void anAdapterOfEmbeddingAndHeadGoesOnBitByBit() throws IOException {
+    SftConfigBuilder config =
+        config().loraTargetModules(new Names(List.of("embed_tokens", "lm_head", "v_proj")));
     Path whole = directory.resolve("whole");
     run(config.outputDir(whole));
     Path resumed = only(whole, 4, "resumed");
