@@ -1,6 +1,7 @@
 package dev.gatun.adapter;
 
 import dev.gatun.InputException;
+import dev.gatun.io.Checkpoint;
 import dev.gatun.io.PeftAdapter;
 import dev.gatun.model.LoraConfig;
 import dev.gatun.model.ModelConfig;
@@ -14,6 +15,24 @@ import java.util.TreeMap;
 /// A stored adapter as what a model starts from.
 public final class AdapterStart {
   private AdapterStart() {}
+
+  /// The base model of an adapter with rows for the tokens that were added for it.
+  ///
+  /// @param base closed with the result, which takes its place
+  public static Checkpoint base(Checkpoint base, PeftAdapter adapter) {
+    int stored = base.config().vocabulary();
+    int needed = adapter.vocabulary().orElse(stored);
+    return needed > stored ? base.withTokens(stored, needed - stored) : base;
+  }
+
+  /// An adapter as part of a model that is not trained.
+  ///
+  /// @param source where it comes from, for the message
+  /// @throws InputException if the adapter is incomplete or belongs to another model
+  public static Training.Frozen frozen(PeftAdapter adapter, ModelConfig model, String source) {
+    Training.Lora trained = training(adapter, model, source);
+    return new Training.Frozen(trained.modules(), trained.saved());
+  }
 
   /// Training that goes on from an adapter, under the adapter's own configuration.
   ///

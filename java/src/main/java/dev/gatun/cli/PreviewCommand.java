@@ -64,7 +64,8 @@ final class PreviewCommand implements Callable<Integer> {
         strict ? options.withMaxLength(options.maxLength(), OverlongPolicy.TRUNCATE) : options;
     List<Path> files =
         evaluation ? settings.data().evalDatasetPath() : settings.data().datasetPath();
-    try (Tokenizer tokenizer = Tokenizer.open(settings.model().tokenizer());
+    try (Tokenizer tokenizer =
+            Tokenizer.open(settings.model().tokenizer(), settings.model().addedTokens());
         PreparedDataset rows = SftPreparation.prepare(Dataset.of(files), tokenizer, lenient)) {
       for (int row = 0; row < Math.min(shown, rows.size()); row++) {
         print(out, tokenizer, rows, row);

@@ -13,15 +13,18 @@ import dev.gatun.nn.Training;
 import dev.gatun.op.Backend;
 import dev.gatun.op.TensorArena;
 import dev.gatun.text.Tokenizer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Set;
 import java.util.TreeSet;
+import org.jspecify.annotations.Nullable;
 
-/// A checkpoint that is ready to continue texts: its weights in a backend's memory, and its
-/// tokenizer.
+/// A checkpoint that is ready to continue texts: its weights in a backend's memory, an adapter if
+/// there is one, and a tokenizer.
 public final class LanguageModel implements AutoCloseable {
   private final Backend backend;
   private final Checkpoint checkpoint;
+  private final Training.Frozen updates;
   private final Tokenizer tokenizer;
   private final TensorArena arena;
   private final ModelWeights weights;
@@ -29,11 +32,13 @@ public final class LanguageModel implements AutoCloseable {
   private LanguageModel(
       Backend backend,
       Checkpoint checkpoint,
+      Training.Frozen updates,
       Tokenizer tokenizer,
       TensorArena arena,
       ModelWeights weights) {
     this.backend = backend;
     this.checkpoint = checkpoint;
+    this.updates = updates;
     this.tokenizer = tokenizer;
     this.arena = arena;
     this.weights = weights;
@@ -44,12 +49,33 @@ public final class LanguageModel implements AutoCloseable {
   /// @throws InputException naming the file if the checkpoint is incomplete, malformed or not
   ///   supported, or if the tokenizer belongs to another model
   public static LanguageModel open(Backend backend, Path directory, WeightFormat format) {
-    Checkpoint checkpoint = Checkpoint.open(directory);
+    return open(backend, directory, null, format);
+  }
+
+  /// Loads a checkpoint with a PEFT adapter that was trained on it. The tokenizer is the adapter's
+  /// where its folder holds one: it knows tokens that were added for it. The caller closes the
+  /// model, and the backend after it.
+  ///
+  /// @param adapter the adapter's folder, or null for none
+  /// @throws InputException as [#open(Backend, Path, WeightFormat)], and if the adapter is
+  ///   malformed, incomplete, or belongs to another model
+  public static LanguageModel open(
+      Backend backend, Path directory, @Nullable Path adapter, WeightFormat format) {
+    PeftAdapter stored = adapter == null ? null : AdapterFiles.read(adapter);
+    Path tokenizerFolder =
+        adapter != null && Files.isRegularFile(adapter.resolve("tokenizer.json"))
+            ? adapter
+            : directory;
+    Checkpoint checkpoint = checkpoint(directory, stored);
     try {
-      Tokenizer tokenizer = Tokenizer.open(directory);
+      Training.Frozen updates =
+          stored == null
+              ? Training.frozen()
+              : AdapterStart.frozen(stored, checkpoint.config(), String.valueOf(adapter));
+      Tokenizer tokenizer = Tokenizer.open(tokenizerFolder);
       try {
-        requireSameVocabulary(directory, tokenizer, checkpoint.config());
-        return load(backend, checkpoint, tokenizer, format);
+        requireSameVocabulary(tokenizerFolder, tokenizer, checkpoint.config());
+        return load(backend, checkpoint, updates, tokenizer, format);
       } catch (RuntimeException e) {
         tokenizer.close();
         throw e;
@@ -60,13 +86,27 @@ public final class LanguageModel implements AutoCloseable {
     }
   }
 
+  private static Checkpoint checkpoint(Path directory, @Nullable PeftAdapter adapter) {
+    Checkpoint stored = Checkpoint.open(directory);
+    try {
+      return adapter == null ? stored : AdapterStart.base(stored, adapter);
+    } catch (RuntimeException e) {
+      stored.close();
+      throw e;
+    }
+  }
+
   private static LanguageModel load(
-      Backend backend, Checkpoint checkpoint, Tokenizer tokenizer, WeightFormat format) {
+      Backend backend,
+      Checkpoint checkpoint,
+      Training.Frozen updates,
+      Tokenizer tokenizer,
+      WeightFormat format) {
     long bytes = ModelLoader.plannedBytes(checkpoint, backend, format);
     TensorArena arena = backend.arena("weights", bytes);
     try {
       ModelWeights weights = ModelLoader.load(checkpoint, backend, arena, format);
-      return new LanguageModel(backend, checkpoint, tokenizer, arena, weights);
+      return new LanguageModel(backend, checkpoint, updates, tokenizer, arena, weights);
     } catch (RuntimeException e) {
       arena.close();
       throw e;
@@ -98,14 +138,9 @@ public final class LanguageModel implements AutoCloseable {
     return tokenizer;
   }
 
-  /// Reads a PEFT adapter that was trained on this checkpoint.
-  ///
-  /// @return the low-rank updates and the weights that replace the checkpoint's, for [Generator]
-  /// @throws InputException if the adapter is malformed, incomplete, or belongs to another model
-  public Training.Frozen readAdapter(Path directory) {
-    PeftAdapter adapter = AdapterFiles.read(directory);
-    Training.Lora trained = AdapterStart.training(adapter, config(), directory.toString());
-    return new Training.Frozen(trained.modules(), trained.saved());
+  /// The adapter's low-rank updates and the weights that replace the checkpoint's.
+  public Training.Frozen updates() {
+    return updates;
   }
 
   /// Ids that end a text: those of `generation_config.json`, else of `config.json`, and the

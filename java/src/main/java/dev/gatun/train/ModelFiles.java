@@ -1,6 +1,8 @@
 package dev.gatun.train;
 
 import dev.gatun.io.AdapterFiles;
+import dev.gatun.io.AtomicFiles;
+import dev.gatun.io.JsonObject;
 import dev.gatun.io.PeftAdapter;
 import dev.gatun.io.PeftAdapter.LowRank;
 import dev.gatun.io.SafeTensorsWriter;
@@ -12,7 +14,6 @@ import dev.gatun.tensor.Tensor;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
@@ -71,10 +72,20 @@ final class ModelFiles {
             name, Tensor.ofRounded(model.config().dtype(), value.shape(), value.toFloats())));
     SafeTensorsWriter.write(directory.resolve("model.safetensors"), stored, Map.of("format", "pt"));
     Path source = config.model().modelNameOrPath();
-    for (String name : List.of("config.json", "generation_config.json")) {
-      if (Files.isRegularFile(source.resolve(name))) {
-        RunDirectory.copy(source.resolve(name), directory.resolve(name));
-      }
+    writeConfiguration(source.resolve("config.json"), directory.resolve("config.json"));
+    Path generation = source.resolve("generation_config.json");
+    if (Files.isRegularFile(generation)) {
+      RunDirectory.copy(generation, directory.resolve("generation_config.json"));
+    }
+  }
+
+  private void writeConfiguration(Path source, Path target) {
+    int vocabulary = model.config().vocabulary();
+    JsonObject stored = JsonObject.read(source);
+    if (stored.integer("vocab_size", 1, Integer.MAX_VALUE) == vocabulary) {
+      RunDirectory.copy(source, target);
+    } else {
+      AtomicFiles.writeText(target, stored.textWith("vocab_size", vocabulary));
     }
   }
 

@@ -14,11 +14,14 @@ import dev.gatun.model.LoraConfig;
 import dev.gatun.model.ModelConfig;
 import dev.gatun.nn.LoraInitializer;
 import dev.gatun.nn.LoraTargets;
+import dev.gatun.nn.ModuleTree;
 import dev.gatun.nn.ModulesToSave;
 import dev.gatun.nn.Training;
 import dev.gatun.text.Tokenizer;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /// Opens what a configuration names: checkpoint, tokenizer, data. Everything is checked before
@@ -27,18 +30,24 @@ final class Preparation implements AutoCloseable {
   private final SftConfig config;
   private final Resources resources = new Resources();
   private final TrainingInputs inputs;
+  private final ServingFiles servingFiles;
+  private final List<String> notices;
 
   private Preparation(SftConfig given) {
     try {
       PeftAdapter adapter = adapter(given);
       config = adapter == null ? given : continued(given, adapter.config());
-      Checkpoint checkpoint = Checkpoint.open(config.model().modelNameOrPath());
+      Tokenizer tokenizer =
+          Tokenizer.open(config.model().tokenizer(), config.model().addedTokens());
+      resources.add(tokenizer::close);
+      Checkpoint checkpoint = checkpoint(tokenizer, adapter);
       resources.add(checkpoint::close);
       requireTrainable(checkpoint.config());
       Training training = training(checkpoint.config(), adapter);
-      Tokenizer tokenizer = Tokenizer.open(config.model().tokenizer());
-      resources.add(tokenizer::close);
+      requireTrainedRows(tokenizer, checkpoint.config(), training);
       requireVocabulary(tokenizer, checkpoint);
+      servingFiles = ServingFiles.of(config, tokenizer);
+      notices = notices(tokenizer.changes(), checkpoint.config());
       PreparedDataset rows = prepare(config.data().datasetPath(), tokenizer, false);
       List<Path> evaluationFiles = config.data().evalDatasetPath();
       PreparedDataset evaluation =
@@ -86,6 +95,74 @@ final class Preparation implements AutoCloseable {
 
   TrainingInputs inputs() {
     return inputs;
+  }
+
+  /// What goes beside the trained weights.
+  ServingFiles servingFiles() {
+    return servingFiles;
+  }
+
+  /// What the user should know before training starts.
+  List<String> notices() {
+    return notices;
+  }
+
+  /// The base model with rows for the tokens that are new, or that an adapter brings.
+  private Checkpoint checkpoint(Tokenizer tokenizer, @Nullable PeftAdapter adapter) {
+    Tokenizer.Changes changes = tokenizer.changes();
+    Checkpoint stored = Checkpoint.open(config.model().modelNameOrPath());
+    try {
+      if (adapter != null) {
+        return AdapterStart.base(stored, adapter);
+      }
+      if (changes.tokens().isEmpty() || changes.firstId() > stored.config().vocabulary()) {
+        return stored;
+      }
+      return stored.withTokens(changes.firstId(), changes.tokens().size());
+    } catch (RuntimeException e) {
+      stored.close();
+      throw e;
+    }
+  }
+
+  /// A frozen row would stay the mean of the others, and the model could not tell new tokens apart.
+  private void requireTrainedRows(Tokenizer tokenizer, ModelConfig model, Training training) {
+    if (tokenizer.changes().tokens().isEmpty() || training instanceof Training.Full) {
+      return;
+    }
+    if (config.model().adapterNameOrPath() != null) {
+      throw new InputException(
+          "added_tokens is for a new adapter, and adapter_name_or_path goes on with %s; remove one of them"
+              .formatted(config.model().adapterNameOrPath()));
+    }
+    Set<String> trained = training.replaced().starts().keySet();
+    if (!trained.containsAll(Set.of(ModuleTree.EMBEDDING, ModuleTree.HEAD))) {
+      throw new InputException(
+          "added_tokens needs an embedding and a head that are trained; set modules_to_save: [embed_tokens, lm_head]%s"
+              .formatted(
+                  model.tiedEmbeddings()
+                      ? ", and ensure_weight_tying: true to keep them one matrix as in this model"
+                      : ""));
+    }
+  }
+
+  private static List<String> notices(Tokenizer.Changes changes, ModelConfig model) {
+    List<String> notices = new ArrayList<>();
+    if (!changes.tokens().isEmpty()) {
+      notices.add(
+          "%d tokens were added, ids %d to %d; the vocabulary has %d rows"
+              .formatted(
+                  changes.tokens().size(),
+                  changes.firstId(),
+                  changes.firstId() + changes.tokens().size() - 1,
+                  model.vocabulary()));
+    }
+    if (!changes.known().isEmpty()) {
+      notices.add(
+          "the tokenizer already has %s, so nothing is added for it"
+              .formatted(String.join(", ", changes.known())));
+    }
+    return List.copyOf(notices);
   }
 
   private void requireTrainable(ModelConfig model) {

@@ -24,6 +24,7 @@ final class RunJournal {
   private final TrainingInputs inputs;
   private final RunDirectory directory;
   private final ModelFiles model;
+  private final ServingFiles serving;
   private final TrainerState state;
   private final List<TrainingListener> listeners;
   private final TrainingEvent.Schedule schedule;
@@ -44,11 +45,13 @@ final class RunJournal {
       TrainingSession session,
       TrainingInputs inputs,
       RunDirectory directory,
+      ServingFiles serving,
       List<TrainingListener> listeners) {
     this.config = config;
     this.session = session;
     this.inputs = inputs;
     this.directory = directory;
+    this.serving = serving;
     model = new ModelFiles(config, inputs.training(), session.model());
     UpdateOrder order = session.order();
     schedule = new TrainingEvent.Schedule(order.updates(), order.updatesPerEpoch(), order.epochs());
@@ -67,8 +70,11 @@ final class RunJournal {
   }
 
   /// Tells what was read and planned, and goes on where a checkpoint was written.
-  void start(Resumption resumption) {
+  ///
+  /// @param notices of the preparation
+  void start(Resumption resumption, List<String> notices) {
     resumption.notices().forEach(notice -> tell(new Notice(notice)));
+    notices.forEach(notice -> tell(new Notice(notice)));
     PreparedDataset evaluation = inputs.evaluation();
     inputs.rows().report().notices().forEach(notice -> tell(new Notice(notice)));
     int longest = TrainingInputs.longest(inputs.rows());
@@ -203,7 +209,7 @@ final class RunJournal {
 
   private void writeAll(Path target) {
     model.write(target);
-    RunDirectory.copyTokenizer(config.model().tokenizer(), target);
+    serving.write(target);
     AtomicFiles.writeText(target.resolve(RunCheckpoint.TRAINER_STATE), state.toJson());
   }
 

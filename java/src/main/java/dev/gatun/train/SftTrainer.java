@@ -47,8 +47,14 @@ public final class SftTrainer {
     try (TrainingSession session = TrainingSession.open(inputs, backend, preparation.config());
         BatchStream stream = new BatchStream(session.order(), inputs.rows(), resumption.step())) {
       RunJournal journal =
-          new RunJournal(preparation.config(), session, inputs, directory, listeners);
-      journal.start(resumption);
+          new RunJournal(
+              preparation.config(),
+              session,
+              inputs,
+              directory,
+              preparation.servingFiles(),
+              listeners);
+      journal.start(resumption, preparation.notices());
       if (config.evaluation().evalOnStart() && resumption.step() == 0) {
         journal.evaluated(session.evaluate());
       }
