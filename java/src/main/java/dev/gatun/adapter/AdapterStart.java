@@ -20,6 +20,24 @@ public final class AdapterStart {
 
   private AdapterStart() {}
 
+  /// The base model of an adapter with rows for the tokens that were added for it.
+  ///
+  /// @param base closed with the result, which takes its place
+  public static Checkpoint base(Checkpoint base, PeftAdapter adapter) {
+    int stored = base.config().vocabulary();
+    int needed = adapter.vocabulary().orElse(stored);
+    return needed > stored ? base.withTokens(stored, needed - stored) : base;
+  }
+
+  /// An adapter as part of a model that is not trained.
+  ///
+  /// @param source where it comes from, for the message
+  /// @throws InputException if the adapter is incomplete or belongs to another model
+  public static Training.Frozen frozen(PeftAdapter adapter, Checkpoint checkpoint, String source) {
+    Training.Lora trained = training(adapter, checkpoint, source);
+    return new Training.Frozen(trained.modules(), trained.saved());
+  }
+
   /// Training that goes on from an adapter, under the adapter's own configuration.
   ///
   /// @param source where it comes from, for the message

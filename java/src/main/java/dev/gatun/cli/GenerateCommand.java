@@ -8,7 +8,6 @@ import dev.gatun.io.AdapterFiles;
 import dev.gatun.io.JsonObject;
 import dev.gatun.io.PathText;
 import dev.gatun.io.WeightFormat;
-import dev.gatun.nn.Training;
 import dev.gatun.op.Backend;
 import dev.gatun.quant.Nf4Codec;
 import dev.gatun.text.chat.ChatTemplate;
@@ -133,9 +132,8 @@ final class GenerateCommand implements Callable<Integer> {
         loadIn4bit ? new WeightFormat.Nf4(Nf4Codec.BLOCK, false) : new WeightFormat.Operand();
     resolveBase();
     try (Backend backend = Device.open(device);
-        LanguageModel loaded = LanguageModel.open(backend, model, format)) {
-      Training.Frozen updates = adapter == null ? Training.frozen() : loaded.readAdapter(adapter);
-      Generator generator = new Generator(loaded, updates);
+        LanguageModel loaded = LanguageModel.open(backend, model, adapter, format)) {
+      Generator generator = new Generator(loaded);
       if (given.isChat()) {
         ChatTemplate template = ChatTemplateFiles.open(loaded.tokenizer(), templatePlace());
         List<String> texts = given.rendered(template);

@@ -5,7 +5,6 @@ import dev.gatun.data.Dataset;
 import dev.gatun.generate.Generator;
 import dev.gatun.generate.LanguageModel;
 import dev.gatun.generate.Sampler;
-import dev.gatun.nn.Training;
 import dev.gatun.op.Backend;
 import dev.gatun.report.RunReport;
 import dev.gatun.train.SftConfig;
@@ -109,8 +108,7 @@ final class QuickstartCommand implements Callable<Integer> {
       SftConfig config, Backend backend, @Nullable Path adapter, List<Question> questions) {
     try (LanguageModel model =
         LanguageModel.open(
-            backend, config.model().modelNameOrPath(), TrainingRecipe.format(config))) {
-      Training.Frozen updates = adapter == null ? Training.frozen() : model.readAdapter(adapter);
+            backend, config.model().modelNameOrPath(), adapter, TrainingRecipe.format(config))) {
       List<int[]> prompts =
           model.tokenizer().encodeAll(questions.stream().map(Question::prompt).toList(), true);
       int longest =
@@ -122,8 +120,7 @@ final class QuickstartCommand implements Callable<Integer> {
               .max()
               .orElse(1);
       Generator.Settings settings = new Generator.Settings(longest + 1, BATCH, Sampler.greedy());
-      List<Generator.Completion> completions =
-          new Generator(model, updates).generate(prompts, settings);
+      List<Generator.Completion> completions = new Generator(model).generate(prompts, settings);
       List<String> texts = new ArrayList<>();
       int exact = 0;
       for (int i = 0; i < completions.size(); i++) {

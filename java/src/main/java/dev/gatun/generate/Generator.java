@@ -5,7 +5,6 @@ import dev.gatun.nn.CausalLm;
 import dev.gatun.nn.KvCache;
 import dev.gatun.nn.Limits;
 import dev.gatun.nn.Options;
-import dev.gatun.nn.Training;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import dev.gatun.text.chat.ChatTemplate;
@@ -26,13 +25,9 @@ public final class Generator {
   private static final int PREFILL_TOKENS = 1024;
 
   private final LanguageModel model;
-  private final Training.Frozen adapter;
 
-  /// @param adapter from [LanguageModel#readAdapter], or [Training#frozen] for the checkpoint as it
-  ///   is
-  public Generator(LanguageModel model, Training.Frozen adapter) {
+  public Generator(LanguageModel model) {
     this.model = model;
-    this.adapter = adapter;
   }
 
   /// How to continue.
@@ -110,7 +105,7 @@ public final class Generator {
                 model.backend(),
                 model.config(),
                 model.weights(),
-                adapter,
+                model.updates(),
                 limits,
                 Options.plain());
         KvCache cache = KvCache.create(model.backend(), model.config(), slots, capacity)) {

@@ -14,14 +14,14 @@ public final class Checkpoint implements StoredTensors {
   private final Path configFile;
   private final ModelConfig config;
   private final GenerationConfig generationConfig;
-  private final TensorFiles tensors;
+  private final StoredTensors tensors;
 
   private Checkpoint(
       Path directory,
       Path configFile,
       ModelConfig config,
       GenerationConfig generationConfig,
-      TensorFiles tensors) {
+      StoredTensors tensors) {
     this.directory = directory;
     this.configFile = configFile;
     this.config = config;
@@ -49,6 +49,23 @@ public final class Checkpoint implements StoredTensors {
         Files.exists(generation) ? GenerationConfig.read(generation) : GenerationConfig.EMPTY;
     return new Checkpoint(
         directory, configFile, config, generationConfig, TensorFiles.open(directory));
+  }
+
+  /// The same checkpoint with room for tokens whose rows of the embedding and of an untied head are
+  /// the mean of the rows in front of them. Takes the place of this one, which must not be used or
+  /// closed any more.
+  ///
+  /// @param first id of the first token, at most the vocabulary's size
+  /// @param count at least 1
+  /// @throws InputException if embedding or head are stored in 4 bit
+  public Checkpoint withTokens(int first, int count) {
+    int vocabulary = Math.max(config.vocabulary(), Math.addExact(first, count));
+    return new Checkpoint(
+        directory,
+        configFile,
+        config.withVocabulary(vocabulary),
+        generationConfig,
+        new TokenRows(tensors, config, first, count));
   }
 
   public Path directory() {

@@ -16,6 +16,7 @@ import tools.jackson.core.type.TypeReference;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ObjectNode;
 
 /// A JSON object of a file, read with types and ranges checked: every complaint is an
 /// [InputException] that names the file and the key. A key whose value is `null` counts as absent.
@@ -57,6 +58,12 @@ public final class JsonObject {
       }
     }
     return objects;
+  }
+
+  /// The text of this object with another value under one key.
+  public String textWith(String key, int value) {
+    ObjectNode changed = ((ObjectNode) node).deepCopy().put(key, value);
+    return MAPPER.writerWithDefaultPrettyPrinter().writeValueAsString(changed) + "\n";
   }
 
   /// Parses text that was found in `file`.

@@ -9,6 +9,7 @@ import dev.gatun.tensor.Tensor;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.OptionalInt;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
@@ -57,6 +58,11 @@ public record PeftAdapter(
   /// Low-rank updates alone.
   public PeftAdapter(LoraConfig config, @Nullable String baseModel, Map<String, LowRank> modules) {
     this(config, baseModel, modules, Map.of());
+  }
+
+  /// The tokens that the adapter's embedding and head have rows for; empty if it has neither.
+  public OptionalInt vocabulary() {
+    return saved.values().stream().mapToInt(weight -> Math.toIntExact(weight.rows())).max();
   }
 
   /// Checks that every update belongs to a layer of a model and has its sizes. Whether every target

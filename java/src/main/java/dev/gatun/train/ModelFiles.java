@@ -2,6 +2,8 @@ package dev.gatun.train;
 
 import dev.gatun.adapter.PlainLora;
 import dev.gatun.io.AdapterFiles;
+import dev.gatun.io.AtomicFiles;
+import dev.gatun.io.JsonObject;
 import dev.gatun.io.PeftAdapter;
 import dev.gatun.io.PeftAdapter.LowRank;
 import dev.gatun.io.SafeTensorsWriter;
@@ -75,10 +77,20 @@ final class ModelFiles {
             name, Tensor.ofRounded(model.config().dtype(), value.shape(), value.toFloats())));
     SafeTensorsWriter.write(directory.resolve("model.safetensors"), stored, Map.of("format", "pt"));
     Path source = config.model().modelNameOrPath();
-    for (String name : List.of("config.json", "generation_config.json")) {
-      if (Files.isRegularFile(source.resolve(name))) {
-        RunDirectory.copy(source.resolve(name), directory.resolve(name));
-      }
+    writeConfiguration(source.resolve("config.json"), directory.resolve("config.json"));
+    Path generation = source.resolve("generation_config.json");
+    if (Files.isRegularFile(generation)) {
+      RunDirectory.copy(generation, directory.resolve("generation_config.json"));
+    }
+  }
+
+  private void writeConfiguration(Path source, Path target) {
+    int vocabulary = model.config().vocabulary();
+    JsonObject stored = JsonObject.read(source);
+    if (stored.integer("vocab_size", 1, Integer.MAX_VALUE) == vocabulary) {
+      RunDirectory.copy(source, target);
+    } else {
+      AtomicFiles.writeText(target, stored.textWith("vocab_size", vocabulary));
     }
   }
 

@@ -18,12 +18,15 @@ import dev.gatun.model.ModelConfig;
 import dev.gatun.nn.LoraInitializer;
 import dev.gatun.nn.LoraModule;
 import dev.gatun.nn.LoraTargets;
+import dev.gatun.nn.ModuleTree;
 import dev.gatun.nn.ModulesToSave;
 import dev.gatun.nn.Training;
 import dev.gatun.text.Tokenizer;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.SortedMap;
 import org.jspecify.annotations.Nullable;
 
@@ -33,22 +36,28 @@ final class Preparation implements AutoCloseable {
   private final SftConfig config;
   private final Resources resources = new Resources();
   private final TrainingInputs inputs;
+  private final ServingFiles servingFiles;
 
   private Preparation(SftConfig given) {
     try {
       PeftAdapter adapter = adapter(given);
       config = adapter == null ? given : continued(given, adapter.config());
-      Checkpoint checkpoint = Checkpoint.open(config.model().modelNameOrPath());
+      Tokenizer tokenizer =
+          Tokenizer.open(config.model().tokenizer(), config.model().addedTokens());
+      resources.add(tokenizer::close);
+      Checkpoint checkpoint = checkpoint(tokenizer, adapter);
       resources.add(checkpoint::close);
       requireTrainable(checkpoint.config());
       Training training = training(checkpoint, adapter);
-      Tokenizer tokenizer = Tokenizer.open(config.model().tokenizer());
-      resources.add(tokenizer::close);
+      requireTrainedRows(tokenizer, checkpoint.config(), training);
       requireVocabulary(tokenizer, checkpoint);
+      servingFiles = ServingFiles.of(config, tokenizer);
+      List<String> notices = notices(tokenizer.changes(), checkpoint.config());
       PreparedDataset rows = prepare(config.data().datasetPath(), tokenizer, false);
       List<Path> evaluationFiles = config.data().evalDatasetPath();
       PreparedDataset evaluation =
           evaluationFiles.isEmpty() ? null : prepare(evaluationFiles, tokenizer, true);
+      notices.addAll(notices(TrainingRecipe.checks(config, tokenizer).of(rows, evaluation)));
       inputs =
           new TrainingInputs(
               checkpoint,
@@ -57,7 +66,7 @@ final class Preparation implements AutoCloseable {
               rows,
               evaluation,
               subtracted(training),
-              notices(TrainingRecipe.checks(config, tokenizer).of(rows, evaluation)));
+              notices);
     } catch (RuntimeException e) {
       resources.close();
       throw e;
@@ -99,6 +108,69 @@ final class Preparation implements AutoCloseable {
 
   TrainingInputs inputs() {
     return inputs;
+  }
+
+  /// What goes beside the trained weights.
+  ServingFiles servingFiles() {
+    return servingFiles;
+  }
+
+  /// The base model with rows for the tokens that are new, or that an adapter brings.
+  private Checkpoint checkpoint(Tokenizer tokenizer, @Nullable PeftAdapter adapter) {
+    Tokenizer.Changes changes = tokenizer.changes();
+    Checkpoint stored = Checkpoint.open(config.model().modelNameOrPath());
+    try {
+      if (adapter != null) {
+        return AdapterStart.base(stored, adapter);
+      }
+      if (changes.tokens().isEmpty() || changes.firstId() > stored.config().vocabulary()) {
+        return stored;
+      }
+      return stored.withTokens(changes.firstId(), changes.tokens().size());
+    } catch (RuntimeException e) {
+      stored.close();
+      throw e;
+    }
+  }
+
+  /// A frozen row would stay the mean of the others, and the model could not tell new tokens apart.
+  private void requireTrainedRows(Tokenizer tokenizer, ModelConfig model, Training training) {
+    if (tokenizer.changes().tokens().isEmpty() || training instanceof Training.Full) {
+      return;
+    }
+    if (config.model().adapterNameOrPath() != null) {
+      throw new InputException(
+          "added_tokens is for a new adapter, and adapter_name_or_path goes on with %s; remove one of them"
+              .formatted(config.model().adapterNameOrPath()));
+    }
+    Set<String> trained = training.replaced().starts().keySet();
+    if (!trained.containsAll(Set.of(ModuleTree.EMBEDDING, ModuleTree.HEAD))) {
+      throw new InputException(
+          "added_tokens needs an embedding and a head that are trained; set modules_to_save: [embed_tokens, lm_head]%s"
+              .formatted(
+                  model.tiedEmbeddings()
+                      ? ", and ensure_weight_tying: true to keep them one matrix as in this model"
+                      : ""));
+    }
+  }
+
+  private static List<String> notices(Tokenizer.Changes changes, ModelConfig model) {
+    List<String> notices = new ArrayList<>();
+    if (!changes.tokens().isEmpty()) {
+      notices.add(
+          "%d tokens were added, ids %d to %d; the vocabulary has %d rows"
+              .formatted(
+                  changes.tokens().size(),
+                  changes.firstId(),
+                  changes.firstId() + changes.tokens().size() - 1,
+                  model.vocabulary()));
+    }
+    if (!changes.known().isEmpty()) {
+      notices.add(
+          "the tokenizer already has %s, so nothing is added for it"
+              .formatted(String.join(", ", changes.known())));
+    }
+    return notices;
   }
 
   private void requireTrainable(ModelConfig model) {

@@ -227,13 +227,6 @@ final class RunDirectory {
     }
   }
 
-  /// Copies the tokenizer beside the weights, so that the directory can be served.
-  static void copyTokenizer(Path tokenizer, Path target) {
-    for (Path file : tokenizerFiles(tokenizer)) {
-      copy(file, target.resolve(file.getFileName()));
-    }
-  }
-
   /// The files of a tokenizer that are there, the chat template among them.
   static List<Path> tokenizerFiles(Path tokenizer) {
     Path source = Files.isDirectory(tokenizer) ? tokenizer : tokenizer.toAbsolutePath().getParent();

@@ -30,6 +30,7 @@ final class RunJournal implements AutoCloseable {
   private final RunDirectory directory;
   private final ModelFiles model;
   private final BestModel best;
+  private final ServingFiles serving;
   private final TrainerState state;
   private final List<TrainingListener> listeners;
   private final TrainingEvent.Schedule schedule;
@@ -52,11 +53,13 @@ final class RunJournal implements AutoCloseable {
       TrainingSession session,
       TrainingInputs inputs,
       RunDirectory directory,
+      ServingFiles serving,
       List<TrainingListener> listeners) {
     this.config = config;
     this.session = session;
     this.inputs = inputs;
     this.directory = directory;
+    this.serving = serving;
     model = new ModelFiles(config, inputs.training(), session.model());
     UpdateOrder order = session.order();
     schedule = new TrainingEvent.Schedule(order.updates(), order.updatesPerEpoch(), order.epochs());
@@ -313,7 +316,7 @@ final class RunJournal implements AutoCloseable {
 
   private void writeAll(Path target) {
     model.write(target);
-    RunDirectory.copyTokenizer(config.model().tokenizer(), target);
+    serving.write(target);
     Path template = config.data().chat().templatePath();
     if (template != null) {
       ChatTemplateFiles.source(template)

@@ -5,6 +5,8 @@ import dev.gatun.data.DataFinding;
 import dev.gatun.data.OverlongPolicy;
 import dev.gatun.data.PackingStrategy;
 import dev.gatun.model.LoraConfig;
+import dev.gatun.text.AddedTokens;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.List;
@@ -45,6 +47,7 @@ public record SftConfig(
   /// @param modelNameOrPath directory of the checkpoint
   /// @param tokenizerNameOrPath directory of the tokenizer, or null for the checkpoint's own
   /// @param adapterNameOrPath directory of the adapter to go on training, or null for a new one
+  /// @param addedTokens what the tokenizer gets besides its own tokens
   /// @param loadIn4bit whether the linear layers are quantised to NF4 while they are read
   /// @param useBnbNestedQuant whether the scales of the blocks are quantised again
   /// @param device `auto`, `cpu` or `cuda:N`; whoever picks the backend reads it
@@ -52,12 +55,19 @@ public record SftConfig(
       Path modelNameOrPath,
       @Nullable Path tokenizerNameOrPath,
       @Nullable Path adapterNameOrPath,
+      AddedTokens addedTokens,
       boolean loadIn4bit,
       boolean useBnbNestedQuant,
       String device) {
-    /// Where the tokenizer is.
+    /// Where the tokenizer is: an adapter's own knows tokens that were added for it.
     public Path tokenizer() {
-      return tokenizerNameOrPath == null ? modelNameOrPath : tokenizerNameOrPath;
+      if (tokenizerNameOrPath != null) {
+        return tokenizerNameOrPath;
+      }
+      return adapterNameOrPath != null
+              && Files.isRegularFile(adapterNameOrPath.resolve("tokenizer.json"))
+          ? adapterNameOrPath
+          : modelNameOrPath;
     }
   }
 

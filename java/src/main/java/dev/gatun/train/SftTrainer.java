@@ -47,7 +47,13 @@ public final class SftTrainer {
     try (TrainingSession session = TrainingSession.open(inputs, backend, preparation.config());
         BatchStream stream = new BatchStream(session.order(), inputs.rows(), resumption.step());
         RunJournal journal =
-            new RunJournal(preparation.config(), session, inputs, directory, listeners)) {
+            new RunJournal(
+                preparation.config(),
+                session,
+                inputs,
+                directory,
+                preparation.servingFiles(),
+                listeners)) {
       journal.start(resumption);
       if (config.evaluation().evalOnStart() && resumption.step() == 0) {
         journal.evaluate();

@@ -8,7 +8,6 @@ import dev.gatun.cpu.CpuBackend;
 import dev.gatun.generate.Generator.Completion;
 import dev.gatun.generate.Generator.Settings;
 import dev.gatun.io.WeightFormat;
-import dev.gatun.nn.Training;
 import dev.gatun.op.Backend;
 import dev.gatun.rules.Repository;
 import dev.gatun.text.chat.ChatTemplate;
@@ -140,7 +139,7 @@ class GeneratorTest {
   }
 
   private static Generator generator() {
-    return new Generator(model, Training.frozen());
+    return new Generator(model);
   }
 
   private static List<int[]> ids() {
