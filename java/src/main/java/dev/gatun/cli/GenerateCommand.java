@@ -9,6 +9,7 @@ import dev.gatun.io.JsonObject;
 import dev.gatun.io.WeightFormat;
 import dev.gatun.op.Backend;
 import dev.gatun.quant.Nf4Codec;
+import dev.gatun.text.chat.ChatTemplate;
 import dev.gatun.text.chat.ChatTemplateFiles;
 import java.io.PrintWriter;
 import java.nio.file.Files;
@@ -16,6 +17,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -119,7 +121,7 @@ final class GenerateCommand implements Callable<Integer> {
     if (prompts.isEmpty() == (promptFile == null)) {
       throw new ParameterException(spec.commandLine(), "Give either --prompt or --prompts");
     }
-    Generator.Settings settings = new Generator.Settings(maxNewTokens, batchSize, sampler());
+    Generator.Settings settings = settings(Set.of());
     Prompts given = promptFile == null ? Prompts.ofTexts(prompts) : Prompts.read(promptFile);
     if (chat && !given.isChat()) {
       given = Prompts.ofUserMessages(given.texts(), system);
@@ -133,14 +135,19 @@ final class GenerateCommand implements Callable<Integer> {
         LanguageModel loaded = LanguageModel.open(backend, model, adapter, format)) {
       Generator generator = new Generator(loaded);
       if (given.isChat()) {
-        List<String> texts =
-            given.rendered(ChatTemplateFiles.open(loaded.tokenizer(), chatTemplate));
-        print(texts, generator.continueRendered(texts, settings));
+        ChatTemplate template = ChatTemplateFiles.open(loaded.tokenizer(), chatTemplate);
+        List<String> texts = given.rendered(template);
+        Set<Integer> ends = given.endsOfTurns(template, loaded.tokenizer());
+        print(texts, generator.continueRendered(texts, settings(ends)));
       } else {
         print(given.texts(), generator.continueTexts(given.texts(), settings));
       }
     }
     return 0;
+  }
+
+  private Generator.Settings settings(Set<Integer> stops) {
+    return new Generator.Settings(maxNewTokens, batchSize, sampler(), stops);
   }
 
   private Sampler sampler() {

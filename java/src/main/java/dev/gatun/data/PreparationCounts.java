@@ -22,6 +22,7 @@ final class PreparationCounts {
   private long eosTrainedRows;
   private long doubleBosRows;
   private long unstablePromptRows;
+  private long derivedRows;
 
   PreparationCounts(Tokenizer tokenizer) {
     this.tokenizer = tokenizer;
@@ -34,6 +35,7 @@ final class PreparationCounts {
     sourceRows++;
     longest = Math.max(longest, ids.length);
     unstablePromptRows += tokens.unstablePrompt() ? 1 : 0;
+    derivedRows += tokens.derivedTurns() ? 1 : 0;
     boolean doubled =
         bos.isPresent() && ids.length > 1 && ids[0] == bos.getAsInt() && ids[1] == ids[0];
     doubleBosRows += doubled ? 1 : 0;
@@ -128,6 +130,11 @@ final class PreparationCounts {
                   eosTrainedRows,
                   keptRows,
                   eosTrainedRows == 0 ? ": the model will not learn to stop." : "."));
+    }
+    if (derivedRows > 0) {
+      notices.add(
+          "In %d rows the assistant's turns were derived by rendering, since the chat template does not mark them with {%% generation %%}; `gatun preview` shows what is trained."
+              .formatted(derivedRows));
     }
     if (doubleBosRows > 0) {
       notices.add(

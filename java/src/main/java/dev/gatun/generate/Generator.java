@@ -9,6 +9,7 @@ import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.IntStream;
@@ -30,8 +31,15 @@ public final class Generator {
   /// How to continue.
   ///
   /// @param batchSize prompts that are continued together
-  public record Settings(int maxNewTokens, int batchSize, Sampler sampler) {
+  /// @param stops ids that end a text besides those of the model
+  public record Settings(int maxNewTokens, int batchSize, Sampler sampler, Set<Integer> stops) {
+    /// Texts end where the model's own tokens say so.
+    public Settings(int maxNewTokens, int batchSize, Sampler sampler) {
+      this(maxNewTokens, batchSize, sampler, Set.of());
+    }
+
     public Settings {
+      stops = Set.copyOf(stops);
       if (maxNewTokens < 1) {
         throw new InputException("max-new-tokens must be at least 1, not " + maxNewTokens);
       }
@@ -123,7 +131,7 @@ public final class Generator {
     private final Settings settings;
     private final int firstPrompt;
     private final int passTokens;
-    private final Set<Integer> endOfText = model.endOfText();
+    private final Set<Integer> ends;
     private final Tensor logits;
 
     /// @param firstPrompt number of the prompt in slot 0
@@ -133,6 +141,8 @@ public final class Generator {
       this.settings = settings;
       this.firstPrompt = firstPrompt;
       this.passTokens = passTokens;
+      ends = new HashSet<>(model.endOfText());
+      ends.addAll(settings.stops());
       int vocabulary = model.config().vocabulary();
       float[] zeros = new float[Math.multiplyExact(cache.slots(), vocabulary)];
       logits = Tensor.ofFloats(Shape.of(cache.slots(), vocabulary), zeros);
@@ -154,7 +164,7 @@ public final class Generator {
             continue;
           }
           next[slot] = new int[0];
-          if (endOfText.contains(tokens[slot])) {
+          if (ends.contains(tokens[slot])) {
             ended[slot] = true;
           } else {
             generated[slot][counts[slot]++] = tokens[slot];
