@@ -18,6 +18,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -121,7 +122,7 @@ final class GenerateCommand implements Callable<Integer> {
     if (prompts.isEmpty() == (promptFile == null)) {
       throw new ParameterException(spec.commandLine(), "Give either --prompt or --prompts");
     }
-    Generator.Settings settings = new Generator.Settings(maxNewTokens, batchSize, sampler());
+    Generator.Settings settings = settings(Set.of());
     Prompts given = promptFile == null ? Prompts.ofTexts(prompts) : Prompts.read(promptFile);
     if (chat && !given.isChat()) {
       given = Prompts.ofUserMessages(given.texts(), system);
@@ -135,9 +136,10 @@ final class GenerateCommand implements Callable<Integer> {
         LanguageModel loaded = LanguageModel.open(backend, model, adapter, format)) {
       Generator generator = new Generator(loaded);
       if (given.isChat()) {
-        ChatTemplate template = ChatTemplateFiles.open(loaded.tokenizer(), templatePlace());
+        ChatTemplate template = ChatTemplateFiles.open(loaded.tokenizer(), chatTemplate);
         List<String> texts = given.rendered(template);
-        print(texts, generator.continueRendered(texts, template, settings));
+        Set<Integer> ends = given.endsOfTurns(template, loaded.tokenizer());
+        print(texts, generator.continueRendered(texts, settings(ends)));
       } else {
         print(given.texts(), generator.continueTexts(given.texts(), settings));
       }
@@ -145,11 +147,8 @@ final class GenerateCommand implements Callable<Integer> {
     return 0;
   }
 
-  /// An adapter goes with the template that it was trained with.
-  private @Nullable Path templatePlace() {
-    return chatTemplate == null && adapter != null && ChatTemplateFiles.source(adapter).isPresent()
-        ? adapter
-        : chatTemplate;
+  private Generator.Settings settings(Set<Integer> stops) {
+    return new Generator.Settings(maxNewTokens, batchSize, sampler(), stops);
   }
 
   private Sampler sampler() {

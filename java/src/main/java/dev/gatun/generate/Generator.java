@@ -7,13 +7,11 @@ import dev.gatun.nn.Limits;
 import dev.gatun.nn.Options;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
-import dev.gatun.text.chat.ChatTemplate;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
-import java.util.OptionalInt;
 import java.util.Set;
-import java.util.TreeSet;
 import java.util.stream.IntStream;
 
 /// Continues prompts, several at a time, with a key/value cache.
@@ -33,8 +31,15 @@ public final class Generator {
   /// How to continue.
   ///
   /// @param batchSize prompts that are continued together
-  public record Settings(int maxNewTokens, int batchSize, Sampler sampler) {
+  /// @param stops ids that end a text besides those of the model
+  public record Settings(int maxNewTokens, int batchSize, Sampler sampler, Set<Integer> stops) {
+    /// Texts end where the model's own tokens say so.
+    public Settings(int maxNewTokens, int batchSize, Sampler sampler) {
+      this(maxNewTokens, batchSize, sampler, Set.of());
+    }
+
     public Settings {
+      stops = Set.copyOf(stops);
       if (maxNewTokens < 1) {
         throw new InputException("max-new-tokens must be at least 1, not " + maxNewTokens);
       }
@@ -52,32 +57,19 @@ public final class Generator {
 
   /// Continues texts and returns the text that follows each.
   public List<String> continueTexts(List<String> prompts, Settings settings) {
-    return decode(generate(model.tokenizer().encodeAll(prompts, true), settings));
+    return continueTexts(prompts, true, settings);
   }
 
   /// Continues texts that a chat template made, which has put in every special token there is to
-  /// be. They end where the assistant's turn does, too.
-  public List<String> continueRendered(
-      List<String> prompts, ChatTemplate template, Settings settings) {
-    return decode(generate(model.tokenizer().encodeAll(prompts, false), ends(template), settings));
+  /// be.
+  public List<String> continueRendered(List<String> prompts, Settings settings) {
+    return continueTexts(prompts, false, settings);
   }
 
-  Set<Integer> ends(ChatTemplate template) {
-    Set<Integer> ends = new TreeSet<>(model.endOfText());
-    template.turnEnd().ifPresent(end -> turnEnd(end).ifPresent(ends::add));
-    return ends;
-  }
-
-  // The special token that a turn ends with; a turn that ends with ordinary text has none.
-  private OptionalInt turnEnd(String text) {
-    int[] ids = model.tokenizer().encode(text, false);
-    return ids.length > 0 && model.tokenizer().decode(new int[] {ids[0]}, true).isEmpty()
-        ? OptionalInt.of(ids[0])
-        : OptionalInt.empty();
-  }
-
-  private List<String> decode(List<Completion> completions) {
-    return completions.stream()
+  private List<String> continueTexts(
+      List<String> prompts, boolean addSpecialTokens, Settings settings) {
+    List<int[]> ids = model.tokenizer().encodeAll(prompts, addSpecialTokens);
+    return generate(ids, settings).stream()
         .map(completion -> model.tokenizer().decode(completion.ids(), true))
         .toList();
   }
@@ -87,10 +79,6 @@ public final class Generator {
   /// @throws InputException if a prompt is empty, holds an id the model lacks, or leaves no room in
   ///   the model's context
   public List<Completion> generate(List<int[]> prompts, Settings settings) {
-    return generate(prompts, model.endOfText(), settings);
-  }
-
-  private List<Completion> generate(List<int[]> prompts, Set<Integer> ends, Settings settings) {
     if (prompts.isEmpty()) {
       return List.of();
     }
@@ -112,7 +100,7 @@ public final class Generator {
       List<Completion> completions = new ArrayList<>();
       for (int first = 0; first < prompts.size(); first += slots) {
         int last = Math.min(first + slots, prompts.size());
-        Batch batch = new Batch(network, cache, settings, ends, first, passTokens);
+        Batch batch = new Batch(network, cache, settings, first, passTokens);
         completions.addAll(batch.run(prompts.subList(first, last)));
       }
       return completions;
@@ -143,23 +131,18 @@ public final class Generator {
     private final Settings settings;
     private final int firstPrompt;
     private final int passTokens;
-    private final Set<Integer> endOfText;
+    private final Set<Integer> ends;
     private final Tensor logits;
 
     /// @param firstPrompt number of the prompt in slot 0
-    Batch(
-        CausalLm network,
-        KvCache cache,
-        Settings settings,
-        Set<Integer> endOfText,
-        int firstPrompt,
-        int passTokens) {
-      this.endOfText = endOfText;
+    Batch(CausalLm network, KvCache cache, Settings settings, int firstPrompt, int passTokens) {
       this.network = network;
       this.cache = cache;
       this.settings = settings;
       this.firstPrompt = firstPrompt;
       this.passTokens = passTokens;
+      ends = new HashSet<>(model.endOfText());
+      ends.addAll(settings.stops());
       int vocabulary = model.config().vocabulary();
       float[] zeros = new float[Math.multiplyExact(cache.slots(), vocabulary)];
       logits = Tensor.ofFloats(Shape.of(cache.slots(), vocabulary), zeros);
@@ -181,7 +164,7 @@ public final class Generator {
             continue;
           }
           next[slot] = new int[0];
-          if (endOfText.contains(tokens[slot])) {
+          if (ends.contains(tokens[slot])) {
             ended[slot] = true;
           } else {
             generated[slot][counts[slot]++] = tokens[slot];

@@ -63,13 +63,24 @@ public final class JsonObject {
   /// The text of this object with another value under one key.
   public String textWith(String key, int value) {
     ObjectNode changed = ((ObjectNode) node).deepCopy().put(key, value);
-    return MAPPER.writerWithDefaultPrettyPrinter().writeValueAsString(changed) + "\n";
+    return pretty(changed);
+  }
+
+  /// The text of this object without one key.
+  public String textWithout(String key) {
+    ObjectNode changed = ((ObjectNode) node).deepCopy();
+    changed.remove(key);
+    return pretty(changed);
+  }
+
+  private static String pretty(JsonNode node) {
+    return MAPPER.writerWithDefaultPrettyPrinter().writeValueAsString(node) + "\n";
   }
 
   /// Parses text that was found in `file`.
   ///
   /// @param part where in the file, for messages; may be empty
-  static JsonObject parse(Path file, String part, String text) {
+  public static JsonObject parse(Path file, String part, String text) {
     String source = part.isEmpty() ? file.toString() : file + ": " + part;
     try {
       JsonNode node = MAPPER.readTree(text);

@@ -270,6 +270,12 @@ public final class Tokenizer implements AutoCloseable {
     return changes;
   }
 
+  /// Whether an id is that of a token which text is searched for before anything else: marks of
+  /// turns and texts are such tokens.
+  public boolean isAdded(int id) {
+    return vocabulary.added().contains(id);
+  }
+
   /// Number of tokens, added tokens included.
   public int vocabularySize() {
     return vocabulary.ids().size();

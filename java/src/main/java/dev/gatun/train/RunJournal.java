@@ -6,7 +6,6 @@ import dev.gatun.data.PreparedDataset;
 import dev.gatun.io.AtomicFiles;
 import dev.gatun.report.RunReport;
 import dev.gatun.report.RunSummary;
-import dev.gatun.text.chat.ChatTemplateFiles;
 import dev.gatun.train.SftConfig.Interval;
 import dev.gatun.train.TrainingEvent.Evaluated;
 import dev.gatun.train.TrainingEvent.Finished;
@@ -317,11 +316,6 @@ final class RunJournal implements AutoCloseable {
   private void writeAll(Path target) {
     model.write(target);
     serving.write(target);
-    Path template = config.data().chat().templatePath();
-    if (template != null) {
-      ChatTemplateFiles.source(template)
-          .ifPresent(text -> AtomicFiles.writeText(target.resolve(ChatTemplateFiles.FILE), text));
-    }
     AtomicFiles.writeText(target.resolve(RunCheckpoint.TRAINER_STATE), state.toJson());
   }
 
