@@ -1,5 +1,6 @@
 package dev.gatun.train;
 
+import dev.gatun.InputException;
 import dev.gatun.io.JsonObject;
 import dev.gatun.train.SftConfig.Interval;
 import dev.gatun.train.SftConfig.Metric;
@@ -128,6 +129,7 @@ final class BestModel {
   /// @param output where the checkpoint lies from which the run goes on; the best one is looked for
   ///   there first, since the directory may have been moved
   /// @return what the user should know, or null
+  /// @throws InputException naming the file and the key that is malformed
   @Nullable String restore(JsonObject saved, Path output) {
     value = saved.optionalNumber("best_metric");
     step = saved.optionalInteger("best_global_step", 1, Integer.MAX_VALUE);
@@ -139,7 +141,10 @@ final class BestModel {
     if (recorded == null) {
       return null;
     }
-    Path before = Path.of(recorded);
+    Path before = Resumption.checkpoint(recorded);
+    if (before == null) {
+      throw saved.bad("best_model_checkpoint", "is not the path of a checkpoint-N");
+    }
     Path here = output.resolve(before.getFileName());
     checkpoint = Files.isDirectory(here) ? here : Files.isDirectory(before) ? before : null;
     return checkpoint == null

@@ -3,6 +3,7 @@ package dev.gatun.train;
 import dev.gatun.InputException;
 import dev.gatun.io.PathText;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -86,9 +87,19 @@ record Resumption(@Nullable RunCheckpoint checkpoint, List<String> notices) {
         .toList();
   }
 
+  /// The path of a `checkpoint-N`; null if the text is none.
+  static @Nullable Path checkpoint(String text) {
+    try {
+      Path path = Path.of(text);
+      return step(path) > 0 ? path : null;
+    } catch (InvalidPathException _) {
+      return null;
+    }
+  }
+
   /// N of `checkpoint-N`, 0 for other names.
   static int step(Path path) {
-    Matcher name = NAME.matcher(path.getFileName().toString());
+    Matcher name = NAME.matcher(String.valueOf(path.getFileName()));
     return name.matches() ? Integer.parseInt(name.group(1)) : 0;
   }
 

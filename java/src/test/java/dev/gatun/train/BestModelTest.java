@@ -1,9 +1,12 @@
 package dev.gatun.train;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.gatun.InputException;
 import dev.gatun.io.JsonObject;
 import dev.gatun.io.PythonJson;
+import dev.gatun.train.SftConfig.Interval;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -17,6 +20,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -151,7 +155,7 @@ class BestModelTest {
             {"best_metric": 1.5, "best_global_step": 2, "best_model_checkpoint": "elsewhere/checkpoint-2"}
             """);
     BestModel best =
-        new BestModel(new SftConfig.Selection(true, null, null, null, 0), SftConfig.Interval.STEPS);
+        new BestModel(new SftConfig.Selection(true, null, null, null, 0), Interval.STEPS);
 
     assertThat(best.restore(JsonObject.read(file), directory))
         .contains("elsewhere/checkpoint-2", "no longer there");
@@ -161,6 +165,30 @@ class BestModelTest {
     Path here = Files.createDirectories(directory.resolve("checkpoint-2"));
     assertThat(best.restore(JsonObject.read(file), directory)).isNull();
     assertThat(best.checkpoint()).isEqualTo(here);
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "\"best_model_checkpoint\": \"/\"",
+        "\"best_model_checkpoint\": \"\"",
+        "\"best_model_checkpoint\": \"out/checkpoint-x\"",
+        "\"best_model_checkpoint\": \"\\u0000/checkpoint-1\"",
+        "\"best_model_checkpoint\": 4",
+        "\"best_metric\": \"good\"",
+        "\"best_global_step\": 0",
+        "\"stateful_callbacks\": {\"EarlyStoppingCallback\": {\"attributes\": {}}}",
+      })
+  void whatCannotBeIsNamed(String key) throws IOException {
+    Path file = Files.writeString(directory.resolve("trainer_state.json"), "{%s}".formatted(key));
+    BestModel best =
+        new BestModel(new SftConfig.Selection(true, null, null, null, 0), Interval.STEPS);
+
+    assertThatThrownBy(() -> best.restore(JsonObject.read(file), directory))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("trainer_state.json")
+        .message()
+        .hasLineCount(1);
   }
 
   private static BestModel newBest(SftConfig config) {
