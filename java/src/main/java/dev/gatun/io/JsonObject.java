@@ -12,6 +12,7 @@ import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.StreamReadFeature;
 import tools.jackson.core.TokenStreamLocation;
+import tools.jackson.core.json.JsonReadFeature;
 import tools.jackson.core.type.TypeReference;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.JsonNode;
@@ -26,6 +27,8 @@ public final class JsonObject {
       JsonMapper.builder()
           .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
           .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+          // Python writes them, and so do we where a loss has none: readers of numbers refuse them.
+          .enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS)
           .build();
 
   private final Path file;
@@ -142,6 +145,17 @@ public final class JsonObject {
   /// A finite number, or null if absent.
   public @Nullable Double optionalNumber(String key) {
     return has(key) ? toNumber(key, node.get(key)) : null;
+  }
+
+  /// A number or null if absent; infinities count, and what is no number is NaN.
+  public @Nullable Double optionalFloat(String key) {
+    if (!has(key)) {
+      return null;
+    }
+    if (!node.get(key).isNumber()) {
+      throw wrongType(key, "a number");
+    }
+    return node.get(key).doubleValue();
   }
 
   /// A required string.

@@ -131,7 +131,7 @@ final class BestModel {
   /// @return what the user should know, or null
   /// @throws InputException naming the file and the key that is malformed
   @Nullable String restore(JsonObject saved, Path output) {
-    value = saved.optionalNumber("best_metric");
+    value = saved.optionalFloat("best_metric");
     step = saved.optionalInteger("best_global_step", 1, Integer.MAX_VALUE);
     JsonObject callbacks = saved.object("stateful_callbacks");
     JsonObject callback = callbacks == null ? null : callbacks.object(CALLBACK);

@@ -120,6 +120,34 @@ class BestModelTest {
     return path == null ? null : path.getFileName().toString();
   }
 
+  /// A loss that is NaN makes the best so far infinite; a checkpoint of that moment must be
+  /// readable.
+  @Test
+  void anEvaluationWithoutANumberIsGoneOnFrom() throws IOException {
+    SftConfig config =
+        BestModelCase.all().stream()
+            .map(example -> example.config(Path.of("model"), Path.of("data"), directory))
+            .filter(c -> c.evaluation().selection().loadBestModelAtEnd())
+            .filter(c -> !c.evaluation().selection().isGreaterBetter())
+            .findFirst()
+            .orElseThrow();
+    BestModel before = newBest(config);
+    before.evaluated(1, result(Double.NaN));
+    Map<String, @Nullable Object> state = state(before);
+    state.put("log_history", List.of(Map.of("eval_loss", Double.NaN)));
+    Path file =
+        Files.writeString(directory.resolve("trainer_state.json"), PythonJson.format(state));
+
+    JsonObject saved = JsonObject.read(file);
+    BestModel after = newBest(config);
+    assertThat(after.restore(saved, directory)).isNull();
+    after.evaluated(2, result(1.5));
+
+    assertThat(json(after).path("best_metric").doubleValue()).isEqualTo(1.5);
+    assertThat(saved.objects("log_history").getFirst().toMap())
+        .containsEntry("eval_loss", Double.NaN);
+  }
+
   @ParameterizedTest
   @MethodSource("cases")
   void goesOnAfterEverySaveAsIfNeverInterrupted(BestModelCase example) throws IOException {
