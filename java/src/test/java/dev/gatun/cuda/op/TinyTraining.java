@@ -8,6 +8,7 @@ import dev.gatun.op.Backend;
 import dev.gatun.train.MemoryPlan;
 import dev.gatun.train.SftConfig;
 import dev.gatun.train.SftConfig.GradientCheckpointing;
+import dev.gatun.train.SftConfig.OptimizerName;
 import dev.gatun.train.SftConfigBuilder;
 import dev.gatun.train.SftTrainer;
 import dev.gatun.train.TrainingEvent.Started;
@@ -80,6 +81,11 @@ final class TinyTraining {
                 .activationOffloading(policy == CheckpointPolicy.OFFLOAD));
   }
 
+  /// Trains from the start with an optimiser.
+  Outcome run(Backend backend, OptimizerName optimizer, int steps) throws IOException {
+    return run(backend, steps, builder -> builder.optim(optimizer));
+  }
+
   /// Trains with what layers keep chosen by the memory that the run may reserve.
   Outcome runWithin(Backend backend, long memoryLimit, int steps) throws IOException {
     return run(
@@ -89,7 +95,7 @@ final class TinyTraining {
             builder.gradientCheckpointing(GradientCheckpointing.AUTO).memoryLimit(memoryLimit));
   }
 
-  private Outcome run(Backend backend, int steps, UnaryOperator<SftConfigBuilder> checkpointing)
+  private Outcome run(Backend backend, int steps, UnaryOperator<SftConfigBuilder> settings)
       throws IOException {
     Path output = directory.resolve("run-" + runs++);
     SftConfigBuilder builder =
@@ -107,7 +113,7 @@ final class TinyTraining {
             .perDeviceTrainBatchSize(4)
             .gradientAccumulationSteps(2)
             .saveStrategy(SftConfig.Interval.NO);
-    SftConfig config = checkpointing.apply(builder).build();
+    SftConfig config = settings.apply(builder).build();
     List<Double> losses = new ArrayList<>();
     List<MemoryPlan> plan = new ArrayList<>();
     List<String> open = new ArrayList<>();
