@@ -41,6 +41,11 @@ final class TinyTraining {
 
   TinyTraining(Path directory) throws IOException {
     this.directory = directory;
+    copyFiles(directory);
+  }
+
+  /// The bundled model and its data.
+  static void copyFiles(Path directory) throws IOException {
     Files.createDirectories(directory.resolve("model"));
     for (String name : FILES) {
       try (InputStream in =
