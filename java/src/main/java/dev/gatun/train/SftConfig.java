@@ -251,7 +251,7 @@ public record SftConfig(
       @Nullable String resumeFromCheckpoint,
       boolean resumeForce) {}
 
-  /// Optimisers, under Hugging Face's names. The paged ones keep their state where the others do.
+  /// Optimisers, under Hugging Face's names. The paged ones keep their state in host memory.
   public enum OptimizerName {
     ADAMW_TORCH,
     ADAMW_TORCH_FUSED,
@@ -266,7 +266,7 @@ public record SftConfig(
     ADAFACTOR,
     SGD;
 
-    /// Whether the peer moves this optimiser's state between host and device.
+    /// Whether the state lies in host memory.
     public boolean isPaged() {
       return name().startsWith("PAGED_");
     }

@@ -244,20 +244,6 @@ class SftConfigReaderTest {
   }
 
   @Test
-  void pagedOptimisersAreReadWithANotice() {
-    SftConfigReader.Loaded loaded =
-        SftConfigReader.parse("c.yaml", REQUIRED + "optim: paged_adamw_8bit\n", List.of());
-
-    assertThat(loaded.config().optimization().optim())
-        .isEqualTo(SftConfig.OptimizerName.PAGED_ADAMW_8BIT);
-    assertThat(loaded.notices())
-        .singleElement()
-        .asString()
-        .startsWith("c.yaml:")
-        .contains("paged_adamw_8bit", "nothing is paged");
-  }
-
-  @Test
   void anUnsupportedChoiceNamesTheNearest() {
     refused("optim: adamw_torch_xla", "c.yaml:4:8", "adamw_torch_xla", "nearest is 'adamw_torch'");
     refused("optim: adamw_4bit", "nearest is 'adamw_8bit'");
