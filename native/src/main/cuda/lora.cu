@@ -9,6 +9,7 @@
 // lora_gradient_bf16_rN       -                X^T N
 // lora_backward_bf16_rN       dy B             dy^T inner       both from the same tile of dy in shared memory
 // lora_sum_f32                sums the partial results of either, or of both in one launch
+// lora_scale_rows_bf16        out[t] = factor[t] * x[t]: makes (x rstd w)^T N of the rows before a normalisation
 //
 // X, F and N are bf16 with rows of any stride that start at multiples of 16 bytes; R <= N a multiple of 8, W a multiple of 8, any T.
 // Accumulation in f32. P is bf16 with rows of any such stride, G f32 likewise. Nothing aliases. No atomics: the order of every sum
@@ -20,6 +21,7 @@
 // column_partial[y], [W, R], or [R, W] if `transposed`.
 // Launch: 256 threads, grid (ranges of columns, chunks of rows), dynamic shared memory stages * stage bytes (see below).
 // FLOPs 2*T*W*R a product. Bytes: X once; partial sums 4*R*(ranges*T + chunks*W) written and read again; F and N from L2 with each tile.
+#include "common.cuh"
 #include "mma.cuh"
 
 namespace gatun {
@@ -273,11 +275,12 @@ LORA_RANK(48)
 LORA_RANK(64)
 
 // inner [rows, rank] bf16 = scale * sum of row_partial, if there is one; then gradient [gradient_rows, gradient_columns] f32 +=
-// scale * sum of column_partial, if there is one. Four elements a thread, grid-stride.
+// scale * sum of column_partial, if there is one; times column_offset + column_weight[column], if there are such weights. Four elements a
+// thread, grid-stride.
 extern "C" __global__ void __launch_bounds__(256)
     lora_sum_f32(bf16* inner, int64_t inner_stride, const float* row_partial, int ranges, int64_t rows, int64_t rank, float* gradient,
                  int64_t gradient_stride, const float* column_partial, int chunks, int64_t gradient_rows, int64_t gradient_columns,
-                 float scale) {
+                 float scale, const void* column_weight, int column_weight_type, float column_offset) {
   int64_t inner_size = inner == nullptr ? 0 : rows * rank;
   int64_t gradient_size = gradient == nullptr ? 0 : gradient_rows * gradient_columns;
   for (int64_t i = (blockIdx.x * 256ll + threadIdx.x) * 4; i < inner_size + gradient_size; i += gridDim.x * 1024ll) {
@@ -288,9 +291,30 @@ extern "C" __global__ void __launch_bounds__(256)
     } else {
       int64_t at = i - inner_size;
       float4 sum = gatun::sum4(column_partial + at, chunks, gradient_size);
-      float4* target = reinterpret_cast<float4*>(gradient + at / gradient_columns * gradient_stride + at % gradient_columns);
+      int64_t column = at % gradient_columns;
+      if (column_weight != nullptr) {
+        sum.x *= column_offset + gatun::load_as_float(column_weight, column, column_weight_type);
+        sum.y *= column_offset + gatun::load_as_float(column_weight, column + 1, column_weight_type);
+        sum.z *= column_offset + gatun::load_as_float(column_weight, column + 2, column_weight_type);
+        sum.w *= column_offset + gatun::load_as_float(column_weight, column + 3, column_weight_type);
+      }
+      float4* target = reinterpret_cast<float4*>(gradient + at / gradient_columns * gradient_stride + column);
       float4 before = *target;
       *target = make_float4(before.x + scale * sum.x, before.y + scale * sum.y, before.z + scale * sum.z, before.w + scale * sum.w);
     }
+  }
+}
+
+// out [rows, cols] bf16 without gaps = factor[row] * x, x bf16 with rows of any stride of whole 16 bytes, cols a multiple of 8. Eight
+// elements a thread, grid-stride.
+extern "C" __global__ void __launch_bounds__(256)
+    lora_scale_rows_bf16(bf16* out, const bf16* x, int64_t x_stride, const float* factor, int64_t rows, int64_t cols) {
+  for (int64_t i = (blockIdx.x * 256ll + threadIdx.x) * 8; i < rows * cols; i += gridDim.x * 2048ll) {
+    int64_t row = i / cols;
+    float v[8];
+    gatun::load<8>(x + row * x_stride + i % cols, v);
+#pragma unroll
+    for (int j = 0; j < 8; j++) v[j] *= factor[row];
+    gatun::store<8>(out + i, v);
   }
 }

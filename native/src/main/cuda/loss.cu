@@ -1,21 +1,26 @@
-// Softmax cross-entropy over one chunk of logits, forward and backward in one launch.
+// Softmax cross-entropy over one chunk of rows, whose logits exist in F32 for one slice of the vocabulary at a time and in bf16, as
+// differences from a maximum near by, for all of it.
 //
 //   z = cap(logit_scale * (raw + bias)),  cap(u) = softcap * tanh(u / softcap) or u
 //   token_loss = (1 - s) * (lse - z[label]) + s * (lse - mean(z))
 //   draw = (softmax(z) - (1 - s) * onehot(label) - s / V) * upstream * logit_scale * cap'(u)
 //
-// raw [rows, V] f32 or bf16, row stride in elements; labels i32 [rows]; token_loss f32 [rows]; correct i32 [rows] (1 where the first
-// largest logit is the label) or null; entropy f32 [rows] or null; upstream f32 [1].
-// The gradient overwrites the logits as bf16: for f32 logits, element i of a row lies at bf16 index i of the same row, so that the row
-// stride of the gradient is twice that of the logits. Launch: one block of 512 threads a row.
-// Bytes: logits read twice (the second time mostly from the L2 cache), gradient written once.
+// cross_entropy_slice: for every row and group of 2048 columns of a slice its maximum, index of the first maximum and sums, from F32
+//   logits; target[row] where the label lies in it; and kept = bf16(z - maximum of the group) unless null. The difference is small where
+//   the probability is large, so that rounding it costs less than rounding the gradient does.
+//   raw [rows, columns] f32 and kept [rows, columns] bf16 with any row stride; first is the slice's first column, a multiple of 2048; the
+//   sums that entropy and smoothing want only with figures. One warp a row and group.
+// cross_entropy_finish: losses from the groups of a row, and its gradient in place of kept. One block a row.
+//   token_loss f32 [rows]; correct i32 [rows] (1 where the first largest logit is the label) or null; entropy f32 [rows] or null;
+//   upstream f32 [1], null to leave the gradient out.
+// Bytes: each logit read once in F32 (from the L2 cache, if the slice fits), written, read and written once in bf16.
 #include <math_constants.h>
 
 #include "common.cuh"
 
 namespace gatun {
 
-constexpr int LOSS_THREADS = 512;
+constexpr int SLICE_THREADS = 256, FINISH_THREADS = 512, GROUP = 2048;
 
 // Running maximum, its index, and sums scaled by exp(-maximum).
 struct Softmax {
@@ -63,77 +68,141 @@ struct LossShape {
   }
 };
 
-template <typename T, int WIDTH>
-__device__ __forceinline__ void load_logits(const T* p, float (&out)[8]) {
-  if constexpr (sizeof(T) == 2) {
-    load<WIDTH>(p, out);
-  } else {
-    load_typed<WIDTH>(p, 0, F32, out);
-  }
-}
-
-template <typename T, int WIDTH>
-__device__ void cross_entropy(T* logits, int64_t stride, int vocabulary, const int* labels, float* token_loss, int* correct,
-                              float* entropy, const float* upstream, float smoothing, LossShape shape) {
-  __shared__ Softmax shared[LOSS_THREADS / 32];
-  T* row = logits + blockIdx.x * stride;
-  int label = labels[blockIdx.x];
-  Softmax s;
-  float v[8];
-  for (int i = threadIdx.x * WIDTH; i < vocabulary; i += LOSS_THREADS * WIDTH) {
-    load_logits<T, WIDTH>(row + i, v);
-    float m = s.max;
-#pragma unroll
-    for (int j = 0; j < WIDTH; j++) {
-      v[j] = shape.logit(v[j], i + j);
-      if (v[j] > m) m = v[j], s.index = i + j;
-    }
-    if (m > s.max) {
-      float a = s.max == -CUDART_INF_F ? 0.f : __expf(s.max - m);
-      s.sum *= a;
-      s.weighted *= a;
-      s.max = m;
-    }
-#pragma unroll
-    for (int j = 0; j < WIDTH; j++) {
-      float e = __expf(v[j] - s.max);
-      s.sum += e;
-      s.weighted += e * v[j];
-      s.plain += v[j];
-    }
-  }
+// Merges the parts of all threads; every thread gets the whole.
+__device__ __forceinline__ Softmax merge_block(Softmax s, Softmax (&shared)[FINISH_THREADS / 32]) {
 #pragma unroll
   for (int mask = 16; mask > 0; mask >>= 1) s.merge(shuffle(s, mask));
   if ((threadIdx.x & 31) == 0) shared[threadIdx.x >> 5] = s;
   __syncthreads();
   s = shared[0];
-  for (int w = 1; w < LOSS_THREADS / 32; w++) s.merge(shared[w]);
-  float lse = s.max + logf(s.sum);
-  if (threadIdx.x == 0) {
-    float target = shape.logit(load_as_float(row, label, sizeof(T) == 2 ? BF16 : F32), label);
-    token_loss[blockIdx.x] = (1.f - smoothing) * (lse - target) + (smoothing > 0.f ? smoothing * (lse - s.plain / vocabulary) : 0.f);
-    if (correct != nullptr) correct[blockIdx.x] = s.index == label;
-    if (entropy != nullptr) entropy[blockIdx.x] = lse - s.weighted / s.sum;
-  }
-  if (upstream == nullptr) return;
-  float up = upstream[0];
-  float off = smoothing / vocabulary;
-  bf16* gradient = reinterpret_cast<bf16*>(row);
-  __syncthreads();  // the label's logit has been read
-  for (int base = 0; base < vocabulary; base += LOSS_THREADS * WIDTH) {
-    int i = base + threadIdx.x * WIDTH;
-    bool inside = i < vocabulary;
-    if (inside) {
-      load_logits<T, WIDTH>(row + i, v);
 #pragma unroll
-      for (int j = 0; j < WIDTH; j++) {
-        float z = shape.logit(v[j], i + j);
-        float p = __expf(z - lse) - off - (i + j == label ? 1.f - smoothing : 0.f);
-        v[j] = p * up * shape.slope(z);
-      }
+  for (int w = 1; w < FINISH_THREADS / 32; w++) s.merge(shared[w]);
+  return s;
+}
+
+struct SliceArguments {
+  const float* raw;
+  int64_t raw_stride, rows;
+  int columns, first;
+  const int* labels;
+  Softmax* groups;
+  int group_count;
+  float* target;
+  bf16* kept;
+  int64_t kept_stride;
+  int figures;
+  LossShape shape;
+};
+
+// A warp has a row's group in registers: 64 logits a lane, in eight runs of eight.
+template <int WIDTH>
+__device__ __forceinline__ void cross_entropy_slice(const SliceArguments& p) {
+  constexpr int RUNS = GROUP / 256;
+  int lane = threadIdx.x & 31;
+  int groups = (p.columns + GROUP - 1) / GROUP;
+  int64_t index = blockIdx.x * int64_t{SLICE_THREADS / 32} + (threadIdx.x >> 5);
+  int64_t row = index / groups;
+  if (row >= p.rows) return;
+  int group = static_cast<int>(index % groups);
+  const float* raw = p.raw + row * p.raw_stride;
+  int label = p.labels[row] - p.first;
+  float v[RUNS][8];
+  Softmax s;
+#pragma unroll
+  for (int k = 0; k < RUNS; k++) {
+    int begin = group * GROUP + k * 256 + lane * 8;
+    if (WIDTH == 8 && begin < p.columns) load_typed<8>(raw, begin, F32, v[k]);
+#pragma unroll
+    for (int j = 0; j < 8; j++) {
+      if (WIDTH == 1) v[k][j] = begin + j < p.columns ? raw[begin + j] : 0.f;
+      v[k][j] = begin + j < p.columns ? p.shape.logit(v[k][j], p.first + begin + j) : -CUDART_INF_F;
+      if (v[k][j] > s.max) s.max = v[k][j], s.index = p.first + begin + j;
+      if (begin + j == label) p.target[row] = v[k][j];
     }
-    if constexpr (sizeof(T) == 4) __syncthreads();  // the gradient lands on logits of this chunk that others still read
-    if (inside) store<WIDTH>(gradient + i, v);
+  }
+  float max = warp_max(s.max);
+  int first = s.max == max ? s.index : 0x7fffffff;
+#pragma unroll
+  for (int mask = 16; mask > 0; mask >>= 1) first = min(first, __shfl_xor_sync(0xffffffffu, first, mask));
+  // Nothing but minus infinities has no maximum to subtract.
+  float reference = max == -CUDART_INF_F ? 0.f : max;
+#pragma unroll
+  for (int k = 0; k < RUNS; k++) {
+    int begin = group * GROUP + k * 256 + lane * 8;
+    bf16* kept = p.kept + row * p.kept_stride + begin;
+#pragma unroll
+    for (int j = 0; j < 8; j++) {
+      float z = v[k][j];
+      v[k][j] = z - reference;
+      if (begin + j >= p.columns) continue;
+      float e = __expf(v[k][j]);
+      s.sum += e;
+      if (p.figures) {
+        s.weighted += e * z;
+        s.plain += z;
+      }
+      if (WIDTH == 1 && p.kept != nullptr) kept[j] = __float2bfloat16_rn(v[k][j]);
+    }
+    if (WIDTH == 8 && p.kept != nullptr && begin < p.columns) store<8>(kept, v[k]);
+  }
+  s.max = max;
+  s.index = first;
+  s.sum = warp_sum(s.sum);
+  if (p.figures) {
+    s.weighted = warp_sum(s.weighted);
+    s.plain = warp_sum(s.plain);
+  }
+  if (lane == 0) p.groups[row * p.group_count + p.first / GROUP + group] = s;
+}
+
+struct FinishArguments {
+  const Softmax* groups;
+  int group_count, vocabulary;
+  const int* labels;
+  const float* target;
+  float* token_loss;
+  int* correct;
+  float* entropy;
+  const float* upstream;
+  float smoothing;
+  bf16* gradient;
+  int64_t stride;
+  LossShape shape;
+};
+
+template <int WIDTH>
+__device__ __forceinline__ void cross_entropy_finish(const FinishArguments& p) {
+  __shared__ Softmax shared[FINISH_THREADS / 32];
+  int64_t row = blockIdx.x;
+  const Softmax* groups = p.groups + row * p.group_count;
+  Softmax s;
+  for (int g = threadIdx.x; g < p.group_count; g += FINISH_THREADS) s.merge(groups[g]);
+  s = merge_block(s, shared);
+  float lse = s.max + logf(s.sum);
+  int label = p.labels[row];
+  float target = p.target[row];
+  if (threadIdx.x == 0) {
+    p.token_loss[row] = (1.f - p.smoothing) * (lse - target) + (p.smoothing > 0.f ? p.smoothing * (lse - s.plain / p.vocabulary) : 0.f);
+    if (p.correct != nullptr) p.correct[row] = s.index == label;
+    if (p.entropy != nullptr) p.entropy[row] = lse - s.weighted / s.sum;
+  }
+  if (p.upstream == nullptr) return;
+  float up = p.upstream[0];
+  float off = p.smoothing / p.vocabulary;
+  bf16* gradient = p.gradient + row * p.stride;
+  float v[8];
+  for (int i = threadIdx.x * WIDTH; i < p.vocabulary; i += FINISH_THREADS * WIDTH) {
+    float reference = groups[i / GROUP].max;
+    if (reference == -CUDART_INF_F) reference = 0.f;
+    load<WIDTH>(gradient + i, v);
+#pragma unroll
+    for (int j = 0; j < WIDTH; j++) {
+      // The label's own probability from its exact logit: what the gradient is largest at.
+      float z = i + j == label ? target : reference + v[j];
+      float g = __expf(z - lse) - off - (i + j == label ? 1.f - p.smoothing : 0.f);
+      v[j] = g * up * p.shape.slope(z);
+    }
+    store<WIDTH>(gradient + i, v);
   }
 }
 
@@ -141,16 +210,26 @@ __device__ void cross_entropy(T* logits, int64_t stride, int vocabulary, const i
 
 using gatun::bf16;
 
-#define CROSS_ENTROPY(NAME, TYPE)                                                                                                \
-  extern "C" __global__ void __launch_bounds__(gatun::LOSS_THREADS)                                                            \
-      NAME(TYPE* logits, int64_t stride, int vocabulary, const int* labels, float* token_loss, int* correct, float* entropy,   \
-           const float* upstream, float smoothing, float scale, float softcap, const void* bias, int bias_type, int vector) {  \
-    gatun::LossShape shape{scale, softcap, bias, bias_type};                                                                   \
-    if (vector)                                                                                                                \
-      gatun::cross_entropy<TYPE, 8>(logits, stride, vocabulary, labels, token_loss, correct, entropy, upstream, smoothing,     \
-                                    shape);                                                                                    \
-    else                                                                                                                       \
-      gatun::cross_entropy<TYPE, 1>(logits, stride, vocabulary, labels, token_loss, correct, entropy, upstream, smoothing,     \
-                                    shape);                                                                                    \
-  }
-CROSS_ENTROPY(cross_entropy_f32, float)
+extern "C" __global__ void __launch_bounds__(gatun::SLICE_THREADS)
+    cross_entropy_slice(const float* raw, int64_t raw_stride, int64_t rows, int columns, int first, const int* labels,
+                        gatun::Softmax* groups, int group_count, float* target, bf16* kept, int64_t kept_stride, int figures, float scale,
+                        float softcap, const void* bias, int bias_type, int vector) {
+  gatun::SliceArguments p{raw,         raw_stride, rows, columns,     first,   labels,
+                          groups, group_count, target, kept, kept_stride, figures, {scale, softcap, bias, bias_type}};
+  if (vector)
+    gatun::cross_entropy_slice<8>(p);
+  else
+    gatun::cross_entropy_slice<1>(p);
+}
+
+extern "C" __global__ void __launch_bounds__(gatun::FINISH_THREADS)
+    cross_entropy_finish(const gatun::Softmax* groups, int group_count, int vocabulary, const int* labels, const float* target,
+                         float* token_loss, int* correct, float* entropy, const float* upstream, float smoothing, bf16* gradient,
+                         int64_t stride, float scale, float softcap, int vector) {
+  gatun::FinishArguments p{groups,  group_count, vocabulary, labels,   target, token_loss, correct,
+                           entropy, upstream,    smoothing,  gradient, stride, {scale, softcap, nullptr, 0}};
+  if (vector)
+    gatun::cross_entropy_finish<8>(p);
+  else
+    gatun::cross_entropy_finish<1>(p);
+}

@@ -6,28 +6,10 @@
 // Launch: grid-stride over T * F / WIDTH items, 256 threads. `vector` is 1 where F and all strides are multiples of 8 and all
 // pointers 16-byte aligned. Aliasing: h may be gate or up (forward) or dh (backward), dgate may be gate, dup may be up.
 // Bytes: forward 6 per element, backward 10 (12 with h).
+#include "activation.cuh"
 #include "common.cuh"
 
 namespace gatun {
-
-// act(x) and its derivative.
-__device__ __forceinline__ void activate(float x, int activation, float& value, float& slope) {
-  if (activation == 0) {
-    float s = 1.f / (1.f + __expf(-x));
-    value = x * s;
-    slope = s * (1.f + x * (1.f - s));
-  } else if (activation == 1) {
-    const float k = 0.7978845608028654f;
-    float u = k * (x + 0.044715f * x * x * x);
-    float t = tanhf(u);
-    value = 0.5f * x * (1.f + t);
-    slope = 0.5f * (1.f + t) + 0.5f * x * (1.f - t * t) * k * (1.f + 3.f * 0.044715f * x * x);
-  } else {
-    float c = 0.5f * (1.f + erff(x * 0.7071067811865476f));
-    value = x * c;
-    slope = c + x * 0.3989422804014327f * __expf(-0.5f * x * x);
-  }
-}
 
 template <int WIDTH>
 __device__ void glu_forward(bf16* h, const bf16* gate, const bf16* up, int64_t rows, int cols, int64_t h_stride,

@@ -2,22 +2,47 @@
 //
 // A weight [out, in] is flattened; blocks of `block_size` (a power of two, 32 to 4096) share one f32 scale; the even element of a pair
 // is in the high nibble. Scales plain f32, or nested: map[code] * absmax[block / 256] + offset.
+#include <math_constants.h>
+
 #include "nf4.cuh"
 
 using gatun::bf16;
 
 namespace gatun {
 
-// How many of the 15 midpoints lie strictly below the scaled value.
-__device__ __forceinline__ uint32_t nibble(float v) {
-  const float m[15] = {-0.8480964004993439f,   -0.6106329262256622f,  -0.4599952697753906f, -0.33967943489551544f, -0.23460740596055984f,
-                       -0.13791173323988914f,  -0.045525018125772476f, 0.03979014977812767f, 0.1202552504837513f,   0.2035212516784668f,
-                       0.2920137718319893f,    0.3893125355243683f,   0.5016634166240692f,  0.6427869200706482f,   0.8614784178118011f};
-  uint32_t count = 0;
-#pragma unroll
-  for (int i = 0; i < 15; i++) count += v > m[i] ? 1u : 0u;
-  return count;
-}
+// Between two neighbouring codes.
+__device__ __constant__ const float NF4_MIDPOINTS[15] = {
+    -0.8480964004993439f,   -0.6106329262256622f,  -0.4599952697753906f, -0.33967943489551544f, -0.23460740596055984f,
+    -0.13791173323988914f,  -0.045525018125772476f, 0.03979014977812767f, 0.1202552504837513f,   0.2035212516784668f,
+    0.2920137718319893f,    0.3893125355243683f,   0.5016634166240692f,  0.6427869200706482f,   0.8614784178118011f};
+
+// Of 32 intervals of [-1, 1], each with at most one midpoint: how many midpoints lie in lower ones, and its own, or infinity.
+struct Nf4Search {
+  float2 intervals[32];
+
+  static __device__ __forceinline__ int interval(float v) { return min(max(__float2int_rd(fmaf(v, 16.f, 16.f)), 0), 31); }
+
+  // Ends with a barrier.
+  __device__ __forceinline__ void load() {
+    if (threadIdx.x < 32) {
+      int below = 0;
+      float own = CUDART_INF_F;
+      for (int i = 0; i < 15; i++) {
+        int at = interval(NF4_MIDPOINTS[i]);
+        if (at < static_cast<int>(threadIdx.x)) below++;
+        if (at == static_cast<int>(threadIdx.x)) own = NF4_MIDPOINTS[i];
+      }
+      intervals[threadIdx.x] = make_float2(own, __int_as_float(below));
+    }
+    __syncthreads();
+  }
+
+  // How many midpoints lie strictly below the scaled value.
+  __device__ __forceinline__ uint32_t nibble(float v) const {
+    float2 entry = intervals[interval(v)];
+    return __float_as_int(entry.y) + (v > entry.x ? 1u : 0u);
+  }
+};
 
 }  // namespace gatun
 
@@ -25,6 +50,8 @@ __device__ __forceinline__ uint32_t nibble(float v) {
 // 256 threads. An all-zero block and the nibble after an odd count are 7.
 extern "C" __global__ void __launch_bounds__(256)
     nf4_quantize(uint8_t* packed, float* absmax, const void* source, int source_type, int64_t count, int block_size) {
+  __shared__ gatun::Nf4Search search;
+  search.load();
   int64_t block = blockIdx.x * 8ll + threadIdx.x / 32;
   int lane = threadIdx.x % 32;
   int64_t begin = block * block_size;
@@ -38,35 +65,49 @@ extern "C" __global__ void __launch_bounds__(256)
   for (int64_t i = begin + 2 * lane; i < end; i += 64) {
     uint32_t high = 7, low = 7;
     if (largest != 0.f) {
-      high = gatun::nibble(__fmul_rn(gatun::load_as_float(source, i, source_type), reciprocal));
-      if (i + 1 < count) low = gatun::nibble(__fmul_rn(gatun::load_as_float(source, i + 1, source_type), reciprocal));
+      high = search.nibble(__fmul_rn(gatun::load_as_float(source, i, source_type), reciprocal));
+      if (i + 1 < count) low = search.nibble(__fmul_rn(gatun::load_as_float(source, i + 1, source_type), reciprocal));
     }
     packed[i / 2] = (uint8_t)(high << 4 | low);
   }
 }
 
-// The same for blocks of 64 in a matrix whose size is a multiple of 8: eight lanes a block, eight elements a lane.
+// The same for blocks of 64 in a matrix whose size is a multiple of 8: eight lanes a block, eight elements a lane. Grid-stride, four
+// groups of eight in flight a thread.
 extern "C" __global__ void __launch_bounds__(256)
     nf4_quantize_b64(uint8_t* packed, float* absmax, const void* source, int source_type, int64_t count) {
-  int64_t item = blockIdx.x * 256ll + threadIdx.x;
-  bool inside = item * 8 < count;
-  float v[8] = {};
-  if (inside) gatun::load_typed<8>(source, item * 8, source_type, v);
-  float largest = 0.f;
+  const int UNROLL = 4;
+  __shared__ gatun::Nf4Search search;
+  search.load();
+  int64_t groups = count / 8;
+  // The lanes of a block of elements leave the loop together or not at all, and so do those of a warp.
+  for (int64_t first = blockIdx.x * (256ll * UNROLL); first < groups; first += gridDim.x * (256ll * UNROLL)) {
+    float v[UNROLL][8] = {};
 #pragma unroll
-  for (int j = 0; j < 8; j++) largest = fmaxf(largest, fabsf(v[j]));
+    for (int u = 0; u < UNROLL; u++) {
+      int64_t g = first + u * 256 + threadIdx.x;
+      if (g < groups) gatun::load_typed<8>(source, g * 8, source_type, v[u]);
+    }
 #pragma unroll
-  for (int mask = 4; mask > 0; mask >>= 1) largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, mask));
-  if (!inside) return;
-  if (item % 8 == 0) absmax[item / 8] = largest;
-  float reciprocal = __fdiv_rn(1.f, largest);
-  uint32_t word = 0;
+    for (int u = 0; u < UNROLL; u++) {
+      int64_t g = first + u * 256 + threadIdx.x;
+      float largest = 0.f;
 #pragma unroll
-  for (int j = 0; j < 8; j++) {
-    uint32_t n = largest != 0.f ? gatun::nibble(__fmul_rn(v[j], reciprocal)) : 7u;
-    word |= n << ((j / 2) * 8 + (j % 2 == 0 ? 4 : 0));
+      for (int j = 0; j < 8; j++) largest = fmaxf(largest, fabsf(v[u][j]));
+#pragma unroll
+      for (int mask = 4; mask > 0; mask >>= 1) largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, mask));
+      if (g >= groups) continue;
+      if (g % 8 == 0) absmax[g / 8] = largest;
+      float reciprocal = __fdiv_rn(1.f, largest);
+      uint32_t word = 0;
+#pragma unroll
+      for (int j = 0; j < 8; j++) {
+        uint32_t n = largest != 0.f ? search.nibble(__fmul_rn(v[u][j], reciprocal)) : 7u;
+        word |= n << ((j / 2) * 8 + (j % 2 == 0 ? 4 : 0));
+      }
+      reinterpret_cast<uint32_t*>(packed)[g] = word;
+    }
   }
-  reinterpret_cast<uint32_t*>(packed)[item] = word;
 }
 
 // Scales -> 8-bit codes: one block of 256 threads for each 256 scales. `map` is the ascending dynamic code book.

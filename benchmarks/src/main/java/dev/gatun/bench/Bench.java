@@ -21,18 +21,19 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/// `gatun bench`: kernels by default, `train` for whole training steps, `jmh` for the JMH
-/// benchmarks.
+/// `gatun bench`: kernels by default, `train` for whole training steps, `tokenize` for data, `jmh`
+/// for the JMH benchmarks.
 @Command(
     name = "gatun bench",
     mixinStandardHelpOptions = true,
     description =
         "Times every kernel at the shapes of an 8B model, against this device's ceilings.",
-    subcommands = {TrainStepCommand.class})
+    subcommands = {TrainStepCommand.class, TokenizeCommand.class})
 public final class Bench implements Callable<Integer> {
   /// Models to take shapes from.
   enum Shapes {
     LLAMA_8B(ModelShape.llama8b()),
+    LLAMA_1B(ModelShape.llama1b()),
     TINY(ModelShape.tiny());
 
     private final ModelShape shape;
@@ -55,6 +56,12 @@ public final class Bench implements Callable<Integer> {
   private @Nullable Shapes shapes;
 
   @Option(
+      names = "--tokens",
+      paramLabel = "N",
+      description = "Packed tokens of a batch, a multiple of 16 (default: those of the shapes).")
+  private @Nullable Integer tokens;
+
+  @Option(
       names = "--samples",
       paramLabel = "N",
       description = "The median of so many counts (default: ${DEFAULT-VALUE}).")
@@ -73,6 +80,9 @@ public final class Bench implements Callable<Integer> {
 
   /// Runs a command and ends the process.
   public static void main(String[] arguments) {
+    // The product's: the tokenizer library tells much.
+    System.setProperty("logback.configurationFile", "dev/gatun/cli/logback.xml");
+    System.setProperty("gatun.log.level", "ERROR");
     PrintWriter out = new PrintWriter(System.out, true, System.out.charset());
     PrintWriter err = new PrintWriter(System.err, true, System.err.charset());
     System.exit(execute(out, err, arguments));
@@ -101,10 +111,14 @@ public final class Bench implements Callable<Integer> {
     if (samples < 1) {
       throw new InputException("--samples is %d; take at least 1".formatted(samples));
     }
+    if (tokens != null && (tokens < 16 || tokens % 16 != 0)) {
+      throw new InputException("--tokens is %d; take a multiple of 16".formatted(tokens));
+    }
     try (MeasuredDevice measured = MeasuredDevice.open(device)) {
       Backend backend = measured.backend();
       Shapes chosen = shapes != null ? shapes : measured.isGpu() ? Shapes.LLAMA_8B : Shapes.TINY;
-      KernelBench.Plan plan = new KernelBench.Plan(chosen.shape, pattern(), samples);
+      ModelShape shape = tokens == null ? chosen.shape : chosen.shape.withTokens(tokens);
+      KernelBench.Plan plan = new KernelBench.Plan(shape, pattern(), samples);
       PrintWriter out = spec.commandLine().getOut();
       write(
           json,

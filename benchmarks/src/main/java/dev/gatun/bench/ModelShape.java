@@ -34,6 +34,27 @@ record ModelShape(
         41_943_040);
   }
 
+  /// Llama 3.2 1B, the same otherwise.
+  static ModelShape llama1b() {
+    return new ModelShape(
+        2048, 8192, 32, 8, 64, 128256, 16, llama8b().rows(), llama8b().tokens(), 11_272_192);
+  }
+
+  /// The same with batches of another size.
+  ModelShape withTokens(int count) {
+    return new ModelShape(
+        hidden,
+        intermediate,
+        heads,
+        keyValueHeads,
+        headSize,
+        vocabulary,
+        rank,
+        rows,
+        count,
+        parameters);
+  }
+
   /// A model that a unit test or a look at the CPU backend has time for.
   static ModelShape tiny() {
     return new ModelShape(64, 160, 4, 2, 16, 512, 4, List.of(1, 8), 32, 4096);

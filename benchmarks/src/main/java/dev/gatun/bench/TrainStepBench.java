@@ -4,7 +4,6 @@ import dev.gatun.InputException;
 import dev.gatun.model.LoraConfig;
 import dev.gatun.model.ModelConfig;
 import dev.gatun.model.ModelWeights;
-import dev.gatun.model.ParameterLayout;
 import dev.gatun.nn.BatchInput;
 import dev.gatun.nn.CausalLm;
 import dev.gatun.nn.CheckpointPlanner;
@@ -16,6 +15,7 @@ import dev.gatun.nn.LoraInitializer;
 import dev.gatun.nn.LoraTargets;
 import dev.gatun.nn.MemoryNeed;
 import dev.gatun.nn.Options;
+import dev.gatun.nn.StepFlops;
 import dev.gatun.nn.Training;
 import dev.gatun.op.Backend;
 import dev.gatun.op.TensorArena;
@@ -157,7 +157,7 @@ final class TrainStepBench implements AutoCloseable {
             + (plan.checkpointing() == Mode.AUTO ? ": " + kept : "");
     MemoryNeed need = needs.apply(kept);
     hostBytes = need.offloadBytes();
-    plannedBytes = weightBytes + otherBytes(need) + need.activationBytes();
+    plannedBytes = weightBytes + otherBytes(need) + need.activationBytes() + need.decodedBytes();
     if (plannedBytes > plan.memoryBytes()) {
       throw new InputException(
           "the step needs %s; --memory allows %s"
@@ -205,7 +205,7 @@ final class TrainStepBench implements AutoCloseable {
     return need.batchBytes() + TensorArena.sizeOf(DType.F32, 1);
   }
 
-  /// All but weights and activations.
+  /// All but weights, decoded or not, and activations.
   private long otherBytes(MemoryNeed need) {
     return need.parameterBytes()
         + need.tableBytes()
@@ -282,18 +282,11 @@ final class TrainStepBench implements AutoCloseable {
     return model.upload(batchArena, BatchInput.ofLabels(ids, plan.documents(random), ids));
   }
 
-  /// Floating-point operations of a step that training needs, recomputation not counted: forward
-  /// and input gradients of every frozen matrix, and attention with the scores it computes again.
+  /// See [StepFlops]; a sequence counts as one document.
   static double flops(Plan plan) {
-    ModelConfig config = plan.config();
-    double matrices =
-        ParameterLayout.of(config).linears().values().stream().mapToDouble(Shape::count).sum();
-    if (config.tiedEmbeddings()) {
-      matrices += (double) config.vocabulary() * config.hidden();
-    }
-    double pairs = plan.sequences() * (plan.length() * (plan.length() + 1.0) / 2);
-    double attention = 14 * pairs * config.headSize() * config.heads() * config.layerCount();
-    return 4 * matrices * plan.tokens() + attention;
+    int[] lengths = new int[plan.sequences()];
+    Arrays.fill(lengths, plan.length());
+    return StepFlops.of(plan.config(), false).pass(plan.tokens(), lengths);
   }
 
   /// What a JSON file should say.

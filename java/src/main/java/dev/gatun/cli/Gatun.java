@@ -26,8 +26,11 @@ import picocli.CommandLine.ScopeType;
     subcommands = {
       QuickstartCommand.class,
       TrainCommand.class,
+      EvaluateCommand.class,
       GenerateCommand.class,
       PreviewCommand.class,
+      PlanCommand.class,
+      ReportCommand.class,
       InspectCommand.class,
       DoctorCommand.class,
       ConformanceCommand.class,

@@ -6,6 +6,7 @@ import dev.gatun.generate.LanguageModel;
 import dev.gatun.generate.Sampler;
 import dev.gatun.io.AdapterFiles;
 import dev.gatun.io.JsonObject;
+import dev.gatun.io.PathText;
 import dev.gatun.io.WeightFormat;
 import dev.gatun.op.Backend;
 import dev.gatun.quant.Nf4Codec;
@@ -64,7 +65,7 @@ final class GenerateCommand implements Callable<Integer> {
   @Option(
       names = "--chat-template",
       paramLabel = "FILE",
-      description = "A chat template instead of the checkpoint's own.")
+      description = "A chat template instead of the adapter's or the checkpoint's own.")
   private @Nullable Path chatTemplate;
 
   @Option(
@@ -163,13 +164,14 @@ final class GenerateCommand implements Callable<Integer> {
       return;
     }
     String base = JsonObject.read(config).optionalString("base_model_name_or_path");
-    if (base == null || !Files.isDirectory(Path.of(base))) {
+    Path folder = base == null ? null : PathText.parse(base);
+    if (folder == null || !Files.isDirectory(folder)) {
       throw new InputException(
           "%s names the base model %s, which is no folder here; give the checkpoint's folder and --adapter %s"
               .formatted(config, base, model));
     }
     adapter = model;
-    model = Path.of(base);
+    model = folder;
   }
 
   private void print(List<String> texts, List<String> completions) {

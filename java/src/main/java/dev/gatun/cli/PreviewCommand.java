@@ -1,22 +1,28 @@
 package dev.gatun.cli;
 
+import dev.gatun.InputException;
+import dev.gatun.data.DataChecks;
+import dev.gatun.data.DataFinding;
 import dev.gatun.data.Dataset;
 import dev.gatun.data.OverlongPolicy;
-import dev.gatun.data.PackedBatch;
 import dev.gatun.data.PreparationReport;
 import dev.gatun.data.PreparedDataset;
+import dev.gatun.data.SampleOrder;
 import dev.gatun.data.SftDataOptions;
 import dev.gatun.data.SftPreparation;
+import dev.gatun.data.TrainedText;
 import dev.gatun.text.Tokenizer;
 import dev.gatun.train.SftConfig;
 import dev.gatun.train.SftConfigReader;
 import dev.gatun.train.TrainingRecipe;
 import java.io.PrintWriter;
 import java.nio.file.Path;
-import java.util.Arrays;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -28,7 +34,8 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "preview",
     description =
-        "Shows what training would see: decoded rows with the trained parts marked, lengths, cuts.")
+        "Shows what training would see: decoded rows with the trained parts marked, lengths, cuts,"
+            + " repeats, packing. Exits with 2 if training would refuse the data.")
 final class PreviewCommand implements Callable<Integer> {
   @Parameters(paramLabel = "CONFIG", description = "The configuration of a training run.")
   private Path config;
@@ -45,8 +52,11 @@ final class PreviewCommand implements Callable<Integer> {
       description = "How many rows to show (default: ${DEFAULT-VALUE}).")
   private int shown = 5;
 
-  @Option(names = "--eval", description = "Show the evaluation data instead.")
+  @Option(names = "--eval", description = "Show rows of the evaluation data instead.")
   private boolean evaluation;
+
+  @Option(names = "--json", description = "All figures as one JSON object.")
+  private boolean json;
 
   @ParentCommand private Gatun parent;
 
@@ -54,95 +64,146 @@ final class PreviewCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    PrintWriter out = spec.commandLine().getOut();
     SftConfigReader.Loaded loaded = SftConfigReader.read(config, overrides);
-    loaded.notices().forEach(notice -> out.println("notice: " + notice));
     SftConfig settings = loaded.config();
-    SftDataOptions options = TrainingRecipe.dataOptions(settings, evaluation);
-    boolean strict = options.overlong() == OverlongPolicy.ERROR && !options.packing();
-    SftDataOptions lenient =
-        strict ? options.withMaxLength(options.maxLength(), OverlongPolicy.TRUNCATE) : options;
-    List<Path> files =
-        evaluation ? settings.data().evalDatasetPath() : settings.data().datasetPath();
+    List<Path> evaluationFiles = settings.data().evalDatasetPath();
+    if (evaluation && evaluationFiles.isEmpty()) {
+      throw new InputException("--eval shows evaluation data, and eval_dataset_path is not set.");
+    }
     try (Tokenizer tokenizer =
             Tokenizer.open(settings.model().tokenizer(), settings.model().addedTokens());
-        PreparedDataset rows = SftPreparation.prepare(Dataset.of(files), tokenizer, lenient)) {
-      for (int row = 0; row < Math.min(shown, rows.size()); row++) {
-        print(out, tokenizer, rows, row);
+        PreparedDataset rows =
+            SftPreparation.prepare(
+                Dataset.of(settings.data().datasetPath()), tokenizer, lenient(settings, false));
+        @Nullable PreparedDataset other =
+            evaluationFiles.isEmpty()
+                ? null
+                : SftPreparation.prepare(
+                    Dataset.of(evaluationFiles), tokenizer, lenient(settings, true))) {
+      List<DataFinding> findings =
+          findings(settings, TrainingRecipe.checks(settings, tokenizer), rows, other);
+      PreparedDataset chosen = evaluation && other != null ? other : rows;
+      PrintWriter out = spec.commandLine().getOut();
+      if (json) {
+        out.println(
+            PreviewJson.of(
+                rows, padding(settings, rows), other, findings, rows(tokenizer, chosen)));
+      } else {
+        loaded.notices().forEach(notice -> out.println("notice: " + notice));
+        rows(tokenizer, chosen).forEach(row -> print(out, row));
+        report(out, settings, rows, other);
+        findings.forEach(finding ->
+            out.println((finding.stops() ? "training stops: " : "notice: ") + finding.message()));
       }
-      lengths(out, rows);
-      report(out, rows.report(), strict);
+      return findings.stream().anyMatch(DataFinding::stops) ? 2 : 0;
     }
-    return 0;
   }
 
-  private void print(PrintWriter out, Tokenizer tokenizer, PreparedDataset rows, int row) {
-    int[] lengths = rows.sequenceLengths(row);
-    out.printf(
-        "--- row %d  %s  %d tokens, %d trained%s%n",
-        row + 1,
-        rows.source(row),
-        rows.length(row),
-        rows.targetCount(row),
-        lengths.length > 1 ? ", " + lengths.length + " documents" : "");
+  /// Whether rows over `max_length` stop training.
+  private static boolean strict(SftConfig config, boolean evaluation) {
+    SftDataOptions options = TrainingRecipe.dataOptions(config, evaluation);
+    return options.overlong() == OverlongPolicy.ERROR && !options.packing();
+  }
+
+  /// Where the length alone stops training, that is said instead of what a cut would do.
+  private static List<DataFinding> findings(
+      SftConfig config,
+      DataChecks checks,
+      PreparedDataset rows,
+      @Nullable PreparedDataset evaluation) {
+    List<DataFinding> findings = new ArrayList<>();
+    for (boolean second : new boolean[] {false, true}) {
+      PreparedDataset data = second ? evaluation : rows;
+      if (data != null && strict(config, second) && data.report().overlongRows() > 0) {
+        findings.add(DataFinding.overlong(data.report(), second));
+      }
+    }
+    boolean cut = !findings.isEmpty();
+    checks.of(rows, evaluation).stream()
+        .filter(finding -> !cut || finding.kind() == DataFinding.Kind.TRAIN_EVAL_LEAK)
+        .forEach(findings::add);
+    return findings;
+  }
+
+  /// Options under which rows that would stop training can be looked at.
+  private static SftDataOptions lenient(SftConfig config, boolean evaluation) {
+    SftDataOptions options = TrainingRecipe.dataOptions(config, evaluation);
+    return strict(config, evaluation)
+        ? options.withMaxLength(options.maxLength(), OverlongPolicy.TRUNCATE)
+        : options;
+  }
+
+  private List<PreviewJson.ShownRow> rows(Tokenizer tokenizer, PreparedDataset rows) {
+    return IntStream.range(0, Math.min(shown, rows.size()))
+        .mapToObj(row -> row(tokenizer, rows, row))
+        .toList();
+  }
+
+  private static PreviewJson.ShownRow row(Tokenizer tokenizer, PreparedDataset rows, int row) {
+    List<TrainedText> samples = new ArrayList<>();
     int start = 0;
-    for (int length : lengths) {
-      out.println(marked(tokenizer, rows.inputIds(row), rows.labels(row), start, start + length));
+    for (int length : rows.sequenceLengths(row)) {
+      samples.add(
+          TrainedText.of(tokenizer, rows.inputIds(row), rows.labels(row), start, start + length));
       start += length;
     }
+    return new PreviewJson.ShownRow(
+        row + 1, rows.source(row), rows.length(row), rows.targetCount(row), samples);
   }
 
-  /// One document, decoded run by run of trained and other tokens. Nothing predicts a document's
-  /// first token, so it is never trained.
-  private String marked(Tokenizer tokenizer, int[] ids, int[] labels, int start, int end) {
-    StringBuilder text = new StringBuilder();
-    int from = start;
-    while (from < end) {
-      boolean trained = from > start && labels[from] != PackedBatch.IGNORE_INDEX;
-      int to = from + 1;
-      while (to < end && (labels[to] != PackedBatch.IGNORE_INDEX) == trained) {
-        to++;
-      }
-      String run = tokenizer.decode(Arrays.copyOfRange(ids, from, to), false);
-      text.append(trained ? parent.terminal().highlight(run) : run);
-      from = to;
-    }
-    return text.toString();
-  }
-
-  private static void lengths(PrintWriter out, PreparedDataset rows) {
-    int[] sorted = IntStream.range(0, rows.size()).map(rows::length).sorted().toArray();
+  private void print(PrintWriter out, PreviewJson.ShownRow row) {
     out.printf(
-        "--- %d rows of %d to %d tokens, half of them at most %d, nine of ten at most %d%n",
-        sorted.length,
-        sorted[0],
-        sorted[sorted.length - 1],
-        sorted[sorted.length / 2],
-        sorted[sorted.length * 9 / 10]);
+        "--- row %d  %s  %d tokens, %d trained%s%n",
+        row.row(),
+        row.source(),
+        row.tokens(),
+        row.trainedTokens(),
+        row.samples().size() > 1 ? ", " + row.samples().size() + " documents" : "");
+    row.samples().forEach(sample -> out.println(sample.marked(parent.terminal()::highlight)));
   }
 
-  private static void report(PrintWriter out, PreparationReport report, boolean strict) {
-    long kept = report.sourceRows() - report.droppedOverlong() - report.droppedUntrained();
-    out.printf(
-        "trained: %s of %s tokens; the end of text is trained in %s of the rows%n",
-        Sizes.share(report.trainedTokens(), report.tokens()),
-        Sizes.count(report.tokens()),
-        Sizes.share(report.eosTrainedRows(), kept));
-    if (report.overlongRows() > 0) {
+  private static void report(
+      PrintWriter out, SftConfig settings, PreparedDataset rows, @Nullable PreparedDataset other) {
+    report(out, "training data", rows.report(), strict(settings, false));
+    Double padding = padding(settings, rows);
+    if (padding != null) {
       out.printf(
-          "longer than max_length: %d rows, the longest has %d tokens; %s%n",
-          report.overlongRows(),
-          report.longest(),
-          strict
-              ? "with overlong_policy: error training would refuse them"
-              : report.cutTokens()
-                  + " tokens are cut, "
-                  + report.droppedOverlong()
-                  + " rows left out");
+          Locale.ROOT,
+          "without packing: batches hold no padding here; padded to their longest row they would be"
+              + " %.1f %% padding%n",
+          100 * padding);
     }
-    if (report.droppedUntrained() > 0) {
-      out.printf("left out: %d rows without a trained token%n", report.droppedUntrained());
+    if (other != null) {
+      report(out, "evaluation data", other.report(), strict(settings, true));
     }
+  }
+
+  private static void report(
+      PrintWriter out, String what, PreparationReport report, boolean strict) {
+    out.printf("--- %s: %d rows%n", what, report.preparedRows());
+    new DataReport(out).print(report, strict);
     report.notices().forEach(notice -> out.println("notice: " + notice));
+  }
+
+  /// The share of padding if the first epoch's batches were padded to their longest row; null if
+  /// rows are packed.
+  private static @Nullable Double padding(SftConfig config, PreparedDataset rows) {
+    if (config.data().packing()) {
+      return null;
+    }
+    SftConfig.Loop loop = config.loop();
+    int[] order =
+        loop.trainSamplingStrategy() == SftConfig.SamplingStrategy.SEQUENTIAL
+            ? SampleOrder.sequential(rows.size())
+            : SampleOrder.random(loop.orderSeed(), 0, rows.size());
+    long tokens = 0;
+    long padded = 0;
+    for (int[] batch :
+        SampleOrder.microBatches(
+            order, loop.perDeviceTrainBatchSize(), loop.dataloaderDropLast())) {
+      tokens += IntStream.of(batch).mapToLong(rows::length).sum();
+      padded += (long) batch.length * IntStream.of(batch).map(rows::length).max().orElse(0);
+    }
+    return padded == 0 ? 0.0 : 1 - (double) tokens / padded;
   }
 }

@@ -6,6 +6,7 @@ import dev.gatun.generate.Generator;
 import dev.gatun.generate.LanguageModel;
 import dev.gatun.generate.Sampler;
 import dev.gatun.op.Backend;
+import dev.gatun.report.RunReport;
 import dev.gatun.train.SftConfig;
 import dev.gatun.train.SftConfigReader;
 import dev.gatun.train.TrainingRecipe;
@@ -152,6 +153,7 @@ final class QuickstartCommand implements Callable<Integer> {
     say("");
     say("The adapter is in " + config.output().outputDir() + " in PEFT's format. Try next:");
     say("  gatun inspect " + adapter);
+    say("  open " + quoted(config.output().outputDir().resolve(RunReport.FILE)) + " in a browser");
     say("  gatun preview " + settings);
     say(
         "  gatun generate "

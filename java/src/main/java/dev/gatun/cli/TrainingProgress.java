@@ -1,6 +1,7 @@
 package dev.gatun.cli;
 
 import dev.gatun.data.PreparationReport;
+import dev.gatun.data.TrainedText;
 import dev.gatun.train.ProgressLines;
 import dev.gatun.train.TrainingEvent;
 import dev.gatun.train.TrainingEvent.Evaluated;
@@ -24,6 +25,7 @@ final class TrainingProgress implements TrainingListener, AutoCloseable {
   private final double loggingSteps;
   private ProgressLines lines;
   private @Nullable ProgressBar bar;
+  private long memoryBytes;
 
   /// @param loggingSteps updates between two lines; below 1 a share of all updates
   TrainingProgress(PrintWriter out, Terminal terminal, double loggingSteps) {
@@ -65,10 +67,16 @@ final class TrainingProgress implements TrainingListener, AutoCloseable {
 
   private void start(Started started) {
     int updates = started.schedule().updates();
+    memoryBytes = started.plan().totalBytes();
     double every = loggingSteps < 1 ? Math.ceil(loggingSteps * updates) : loggingSteps;
     lines = lines((int) Math.max(1, every));
     lines.on(started);
     report("training data", started.training());
+    TrainedText sample = started.training().figures().sample();
+    if (sample != null) {
+      out.println("the first row, trained parts marked:");
+      out.println(sample.marked(terminal::highlight));
+    }
     PreparationReport evaluation = started.evaluation();
     if (evaluation != null) {
       report("evaluation data", evaluation);
@@ -89,13 +97,12 @@ final class TrainingProgress implements TrainingListener, AutoCloseable {
   }
 
   private void report(String what, PreparationReport report) {
-    long kept = report.sourceRows() - report.droppedOverlong() - report.droppedUntrained();
     out.printf(
         "%s: %s of the tokens are trained, the end of text in %s of the rows, the longest row has %d"
             + " tokens%s%n",
         what,
         Sizes.share(report.trainedTokens(), report.tokens()),
-        Sizes.share(report.eosTrainedRows(), kept),
+        Sizes.share(report.eosTrainedRows(), report.keptRows()),
         report.longest(),
         report.overlongRows() > 0 ? ", more than max_length" : "");
     if (report.truncatedRows() + report.droppedOverlong() + report.droppedUntrained() > 0) {
@@ -111,13 +118,14 @@ final class TrainingProgress implements TrainingListener, AutoCloseable {
     out.flush();
   }
 
-  private static String figures(StepFinished step) {
+  private String figures(StepFinished step) {
     return String.format(
         Locale.ROOT,
-        "loss %.4f  lr %.2e  %.0f tok/s  ETA %s",
+        "loss %.4f  %,.0f tokens/s%s  %s  ETA %s",
         step.loss(),
-        step.learningRate(),
         step.tokensPerSecond(),
+        ProgressLines.shareOfPeak(step),
+        Sizes.bytes(memoryBytes),
         Sizes.time(step.remaining()));
   }
 

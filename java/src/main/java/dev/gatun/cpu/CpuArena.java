@@ -1,5 +1,6 @@
 package dev.gatun.cpu;
 
+import dev.gatun.op.ArenaEvent;
 import dev.gatun.op.ArenaExhaustedException;
 import dev.gatun.op.TensorArena;
 import dev.gatun.tensor.DType;
@@ -22,6 +23,7 @@ final class CpuArena implements TensorArena {
     this.name = name;
     this.capacity = bytes;
     storage = new HostStorage(memory.allocate(Math.max(bytes, 1), ALIGNMENT));
+    ArenaEvent.reserved(name, bytes);
   }
 
   @Override
@@ -78,6 +80,7 @@ final class CpuArena implements TensorArena {
   public void close() {
     if (memory.scope().isAlive()) {
       memory.close();
+      ArenaEvent.freed(name, capacity, peak);
     }
   }
 

@@ -6,6 +6,7 @@ import dev.gatun.cpu.simd.SimdKernels;
 import dev.gatun.cpu.simd.SimdSupport;
 import dev.gatun.op.AttentionOps;
 import dev.gatun.op.Backend;
+import dev.gatun.op.DoraOps;
 import dev.gatun.op.EmbeddingOps;
 import dev.gatun.op.Fence;
 import dev.gatun.op.LossOps;
@@ -42,6 +43,7 @@ public final class CpuBackend implements Backend {
   private final QuantOps quant;
   private final OptimizerOps optimizer;
   private final TensorOps tensor;
+  private final DoraOps dora;
 
   private CpuBackend(int threads, Kernels kernels) {
     if (threads < 1) {
@@ -51,7 +53,8 @@ public final class CpuBackend implements Backend {
     pool = new WorkerPool(threads);
     Loops loops = new Loops(pool);
     Gemm gemm = new Gemm(pool, kernels);
-    matmul = new CpuMatmulOps(gemm, loops);
+    CpuTensorOps tensors = new CpuTensorOps(loops);
+    matmul = new CpuMatmulOps(gemm, loops, tensors);
     norm = new CpuNormOps(loops, kernels);
     rope = new CpuRopeOps(loops);
     attention = new CpuAttentionOps(pool, kernels);
@@ -60,7 +63,8 @@ public final class CpuBackend implements Backend {
     embedding = new CpuEmbeddingOps(loops);
     quant = new CpuQuantOps(pool);
     optimizer = new CpuOptimizerOps(loops);
-    tensor = new CpuTensorOps(loops);
+    tensor = tensors;
+    dora = new CpuDoraOps(loops, kernels);
   }
 
   /// A backend on all processors.
@@ -207,6 +211,11 @@ public final class CpuBackend implements Backend {
   @Override
   public TensorOps tensor() {
     return tensor;
+  }
+
+  @Override
+  public DoraOps dora() {
+    return dora;
   }
 
   /// Ends the threads and frees the arenas that are still open.

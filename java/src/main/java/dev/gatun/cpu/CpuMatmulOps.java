@@ -4,6 +4,7 @@ import dev.gatun.cpu.Gemm.Operand;
 import dev.gatun.cpu.Gemm.Output;
 import dev.gatun.op.Accumulate;
 import dev.gatun.op.Dropout;
+import dev.gatun.op.LowRankTerm;
 import dev.gatun.op.MatmulOps;
 import dev.gatun.op.Projection;
 import dev.gatun.op.TensorArena;
@@ -19,10 +20,12 @@ import org.jspecify.annotations.Nullable;
 final class CpuMatmulOps implements MatmulOps {
   private final Gemm gemm;
   private final Loops loops;
+  private final CpuTensorOps tensors;
 
-  CpuMatmulOps(Gemm gemm, Loops loops) {
+  CpuMatmulOps(Gemm gemm, Loops loops, CpuTensorOps tensors) {
     this.gemm = gemm;
     this.loops = loops;
+    this.tensors = tensors;
   }
 
   @Override
@@ -67,19 +70,7 @@ final class CpuMatmulOps implements MatmulOps {
       return x;
     }
     Tensor copy = scratch.allocate(DType.F32, Shape.of(x.rows(), x.cols()));
-    DropoutMask mask = new DropoutMask(dropout);
-    Rows source = new Rows(x);
-    Rows target = new Rows(copy);
-    int cols = Math.toIntExact(x.cols());
-    loops.overRows(
-        x.rows(),
-        cols,
-        (workspace, row) -> {
-          float[] values = workspace.floats(0, cols);
-          source.read(row, 0, cols, values, 0);
-          mask.apply(values, row * cols, cols);
-          target.write(row, 0, cols, values, 0);
-        });
+    tensors.dropout(copy, x, dropout);
     return copy;
   }
 
@@ -192,12 +183,24 @@ final class CpuMatmulOps implements MatmulOps {
 
   @Override
   public void logits(
-      Tensor logits, Tensor x, Weight head, @Nullable Tensor bias, TensorArena scratch) {
+      Tensor logits,
+      Tensor x,
+      Weight head,
+      @Nullable Tensor bias,
+      @Nullable LowRankTerm update,
+      TensorArena scratch) {
     gemm.run(
         new Output(new Rows(logits), null, values(bias)),
         new Operand(new Rows(x), false),
         new Operand(RowSource.of(head), true),
         1);
+    if (update != null) {
+      gemm.add(
+          new Rows(logits),
+          new Operand(new Rows(update.inner()), false),
+          new Operand(new Rows(update.b()), true),
+          update.scale());
+    }
   }
 
   @Override

@@ -68,6 +68,15 @@ final class CpuTensorOps implements TensorOps {
 
   @Override
   public void add(Tensor destination, Tensor source) {
+    add(destination, source, 1);
+  }
+
+  @Override
+  public void subtract(Tensor destination, Tensor source) {
+    add(destination, source, -1);
+  }
+
+  private void add(Tensor destination, Tensor source, float scale) {
     requireSameRows(destination, source);
     Rows target = new Rows(destination);
     Rows values = new Rows(source);
@@ -81,9 +90,27 @@ final class CpuTensorOps implements TensorOps {
           values.read(row, 0, n, addend, 0);
           target.read(row, 0, n, sum, 0);
           for (int j = 0; j < n; j++) {
-            sum[j] += addend[j];
+            sum[j] += scale * addend[j];
           }
           target.write(row, 0, n, sum, 0);
+        });
+  }
+
+  @Override
+  public void dropout(Tensor y, Tensor x, Dropout dropout) {
+    requireSameRows(y, x);
+    DropoutMask mask = new DropoutMask(dropout);
+    Rows source = new Rows(x);
+    Rows target = new Rows(y);
+    int n = Math.toIntExact(x.cols());
+    loops.overRows(
+        x.rows(),
+        n,
+        (workspace, row) -> {
+          float[] values = workspace.floats(0, n);
+          source.read(row, 0, n, values, 0);
+          mask.apply(values, row * n, n);
+          target.write(row, 0, n, values, 0);
         });
   }
 

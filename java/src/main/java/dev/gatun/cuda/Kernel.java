@@ -44,7 +44,11 @@ public final class Kernel<P extends Record> {
     if (config.dynamicSharedBytes() > sharedBytes) {
       raiseShared(config.dynamicSharedBytes());
     }
+    LaunchEvent event = LaunchEvent.begun();
     int status = blocks.get().launch(function, config, queue, parameters);
+    if (event != null) {
+      event.end(name, config);
+    }
     if (status != 0) {
       throw CudaException.of(status, "launch of " + describe(config, stream, parameters));
     }

@@ -50,10 +50,12 @@ final class ArrowRowReader implements RowReader {
     } catch (CharacterCodingException e) {
       throw new InputException(
           "%s row %d: column `%s` is not UTF-8.".formatted(file, rows, column), e);
-    } catch (IOException | IndexOutOfBoundsException | ArithmeticException e) {
+    } catch (InputException e) {
+      throw e;
+    } catch (IOException | RuntimeException e) {
       failed = true;
       throw new InputException(
-          "%s row %d: column `%s` is damaged: %s".formatted(file, rows, column, e.getMessage()), e);
+          "%s row %d: column `%s` is damaged: %s".formatted(file, rows, column, reason(e)), e);
     }
     next++;
     return new Row(file, "row", rows, columns);

@@ -8,6 +8,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.apache.arrow.memory.ArrowBuf;
 import org.apache.arrow.vector.BaseIntVector;
 import org.apache.arrow.vector.BitVector;
 import org.apache.arrow.vector.FieldVector;
@@ -25,6 +26,9 @@ import org.jspecify.annotations.Nullable;
 /// Arrow vectors to row values. Types that a row has no value for (dates, decimals, binary) become
 /// their text, so that a column nobody asks for does not stop the reading.
 final class ArrowValues {
+  /// Longest text that a view holds itself.
+  private static final int INLINE_BYTES = 12;
+
   private final DictionaryProvider dictionaries;
 
   ArrowValues(DictionaryProvider dictionaries) {
@@ -42,9 +46,20 @@ final class ArrowValues {
       return value(dictionary.getVector(), Math.toIntExact(codes.getValueAsLong(index)));
     }
     return switch (vector) {
-      case VarCharVector text -> text(text.get(index));
-      case LargeVarCharVector text -> text(text.get(index));
-      case ViewVarCharVector text -> text(text.get(index));
+      case VarCharVector text -> {
+        requireInside(text.getStartOffset(index), text.getEndOffset(index), text.getDataBuffer());
+        yield text(text.get(index));
+      }
+      case LargeVarCharVector text -> {
+        ArrowBuf offsets = text.getOffsetBuffer();
+        requireInside(
+            offsets.getLong(8L * index), offsets.getLong(8L * (index + 1)), text.getDataBuffer());
+        yield text(text.get(index));
+      }
+      case ViewVarCharVector text -> {
+        requireLength(text, text.getValueLength(index));
+        yield text(text.get(index));
+      }
       case BaseIntVector integer -> integer.getValueAsLong(index);
       case FloatingPointVector number -> number.getValueAsDouble(index);
       case BitVector bit -> bit.get(index) != 0;
@@ -52,6 +67,23 @@ final class ArrowValues {
       case BaseListVector list -> list(list, vector.getChildrenFromFields().getFirst(), index);
       default -> String.valueOf(vector.getObject(index));
     };
+  }
+
+  /// Arrow allocates a value before it looks whether there is one.
+  private static void requireInside(long start, long end, ArrowBuf data) {
+    if (start < 0 || end < start || end > data.capacity()) {
+      throw new IndexOutOfBoundsException("a text reaches from %d to %d".formatted(start, end));
+    }
+  }
+
+  private static void requireLength(ViewVarCharVector vector, int length) {
+    long available = INLINE_BYTES;
+    for (ArrowBuf buffer : vector.getDataBuffers()) {
+      available = Math.max(available, buffer.capacity());
+    }
+    if (length < 0 || length > available) {
+      throw new IndexOutOfBoundsException("a text has %d bytes".formatted(length));
+    }
   }
 
   private static String text(byte[] utf8) throws CharacterCodingException {

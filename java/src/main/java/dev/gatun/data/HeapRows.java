@@ -39,8 +39,23 @@ record HeapRows(
     int n = inputIds.length;
     PreparationReport report =
         new PreparationReport(
-            n, n, sequences, tokens, targets, longest, 0, 0, 0, 0, 0, 0, 0, 0, List.of());
-    return new HeapRows(inputIds, labels, sequenceLengths, RowSources.numbered(n), report);
+            n,
+            n,
+            sequences,
+            tokens,
+            targets,
+            longest,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            DataFigures.none(),
+            List.of());
+    return new HeapRows(inputIds, labels, sequenceLengths, RowSources.numbered(inputIds), report);
   }
 
   HeapRows withSources(RowSources other) {
@@ -74,6 +89,11 @@ record HeapRows(
   @Override
   public String source(int row) {
     return sources.describe(row);
+  }
+
+  @Override
+  public long[] fingerprints(int row) {
+    return sources.fingerprints()[row];
   }
 
   @Override

@@ -11,12 +11,14 @@ import java.util.Iterator;
 /// @param labels list column
 /// @param sequenceLengths list column
 /// @param sourceNumbers list column
+/// @param fingerprints list column
 /// @param sourceFiles int32 per row
 record MappedBatch(
     IntLists inputIds,
     IntLists labels,
     IntLists sequenceLengths,
     IntLists sourceNumbers,
+    IntLists fingerprints,
     MemorySegment sourceFiles) {
   private static final ValueLayout.OfInt INT32 =
       ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
@@ -57,6 +59,7 @@ record MappedBatch(
     Iterator<MappedFooter.Range> buffers = batch.buffers().iterator();
     int rows = batch.rows();
     return new MappedBatch(
+        lists(file, buffers).checked(rows),
         lists(file, buffers).checked(rows),
         lists(file, buffers).checked(rows),
         lists(file, buffers).checked(rows),

@@ -117,8 +117,14 @@ record MappedRows(
   public String source(int row) {
     int file = batch(row).sourceFile(inBatch(row));
     int[] numbers = batch(row).sourceNumbers().row(inBatch(row));
-    return new RowSources(List.of(files.get(file)), unit, new int[1], new int[][] {numbers})
+    return new RowSources(
+            List.of(files.get(file)), unit, new int[1], new int[][] {numbers}, new long[1][0])
         .describe(0);
+  }
+
+  @Override
+  public long[] fingerprints(int row) {
+    return TokenCacheWriter.joined(batch(row).fingerprints().row(inBatch(row)));
   }
 
   private MappedBatch batch(int row) {

@@ -4,6 +4,8 @@ import dev.gatun.text.Tokenizer;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalInt;
+import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 
 /// Counts what preparation does, row by row.
 final class PreparationCounts {
@@ -17,11 +19,16 @@ final class PreparationCounts {
   private long truncatedRows;
   private long cutTokens;
   private long droppedOverlong;
-  private long droppedUntrained;
+  private long maskedRows;
+  private long untrainedByCut;
   private String firstUntrained = "";
   private long eosTrainedRows;
   private long doubleBosRows;
   private long unstablePromptRows;
+  private long repeatedRows;
+  private String firstRepeated = "";
+  private final IntStream.Builder lengths = IntStream.builder();
+  private final Endings endings = new Endings();
   private long derivedRows;
 
   PreparationCounts(Tokenizer tokenizer) {
@@ -33,6 +40,7 @@ final class PreparationCounts {
   void read(ExampleTokeniser.Tokens tokens) {
     int[] ids = tokens.ids();
     sourceRows++;
+    lengths.add(ids.length);
     longest = Math.max(longest, ids.length);
     unstablePromptRows += tokens.unstablePrompt() ? 1 : 0;
     derivedRows += tokens.derivedTurns() ? 1 : 0;
@@ -54,11 +62,35 @@ final class PreparationCounts {
     droppedOverlong++;
   }
 
-  void droppedUntrained(Row row) {
-    firstUntrained = droppedUntrained++ == 0 ? row.where() : firstUntrained;
+  /// A row of which nothing was to be trained.
+  void droppedMasked(Row row) {
+    untrained(row);
+    maskedRows++;
+  }
+
+  /// A row whose trained part was cut off.
+  void droppedCut(Row row) {
+    untrained(row);
+    untrainedByCut++;
+  }
+
+  private void untrained(Row row) {
+    firstUntrained = droppedUntrained() == 0 ? row.where() : firstUntrained;
+  }
+
+  private long droppedUntrained() {
+    return maskedRows + untrainedByCut;
+  }
+
+  /// @param first where the first of them is
+  /// @param original where the row is that it repeats
+  void repeated(int rows, String first, String original) {
+    repeatedRows = rows;
+    firstRepeated = first + " is " + original;
   }
 
   void kept(int[] labels) {
+    endings.add(labels);
     if (eos.isEmpty()) {
       return;
     }
@@ -85,12 +117,32 @@ final class PreparationCounts {
         .formatted(
             data,
             sourceRows,
-            droppedUntrained,
-            firstUntrained.isEmpty() ? "" : " (the first is " + firstUntrained + ")",
+            droppedUntrained(),
+            firstUntrained.isEmpty() ? "" : " (" + whyUntrained() + ")",
             droppedOverlong);
   }
 
-  PreparationReport report(HeapRows rows, long keptRows) {
+  /// Reasons, and where the first such row is.
+  private String whyUntrained() {
+    String masked =
+        "%d hold nothing that was to be trained: %s"
+            .formatted(maskedRows, "no assistant turn, no response part or an empty completion");
+    String cut = "of %d the trained part lies beyond max_length".formatted(untrainedByCut);
+    String reasons = maskedRows == 0 ? cut : untrainedByCut == 0 ? masked : masked + "; " + cut;
+    return reasons + "; the first is " + firstUntrained;
+  }
+
+  DataFigures figures(DataFigures.@Nullable Packing packing, TrainedText sample) {
+    return new DataFigures(
+        LengthFigures.of(lengths.build().toArray()),
+        packing,
+        repeatedRows,
+        new DataFigures.Untrained(maskedRows, untrainedByCut),
+        endings.commonest(tokenizer),
+        sample);
+  }
+
+  PreparationReport report(HeapRows rows, DataFigures figures, long keptRows) {
     return new PreparationReport(
         sourceRows,
         rows.size(),
@@ -102,10 +154,11 @@ final class PreparationCounts {
         truncatedRows,
         cutTokens,
         droppedOverlong,
-        droppedUntrained,
+        droppedUntrained(),
         eosTrainedRows,
         doubleBosRows,
         unstablePromptRows,
+        figures,
         notices(keptRows));
   }
 
@@ -117,19 +170,20 @@ final class PreparationCounts {
     if (droppedOverlong > 0) {
       notices.add(droppedOverlong + " over-long rows were dropped.");
     }
-    if (droppedUntrained > 0) {
+    if (droppedUntrained() > 0) {
       notices.add(
-          "%d rows have no trained token and were dropped (the first is %s)."
-              .formatted(droppedUntrained, firstUntrained));
+          "%d rows have no trained token and were dropped (%s)."
+              .formatted(droppedUntrained(), whyUntrained()));
     }
-    if (eosTrainedRows < keptRows) {
+    if (eosTrainedRows > 0 && eosTrainedRows < keptRows) {
       notices.add(
-          "The end-of-sequence token %s is trained in %d of %d rows%s"
-              .formatted(
-                  tokenizer.eosToken().orElse("(the tokenizer names none)"),
-                  eosTrainedRows,
-                  keptRows,
-                  eosTrainedRows == 0 ? ": the model will not learn to stop." : "."));
+          "The end-of-sequence token %s is trained in only %d of %d rows."
+              .formatted(tokenizer.eosToken().orElse(""), eosTrainedRows, keptRows));
+    }
+    if (repeatedRows > 0) {
+      notices.add(
+          "%d rows are exact repeats of earlier ones (the first: %s)."
+              .formatted(repeatedRows, firstRepeated));
     }
     if (derivedRows > 0) {
       notices.add(

@@ -21,6 +21,7 @@ import java.util.List;
 /// @param doubleBosRows source rows that begin with two beginning-of-sequence tokens
 /// @param unstablePromptRows rows whose prompt alone is tokenised differently from the beginning of
 ///   prompt and completion together; the mask is then one of token counts, as in TRL
+/// @param figures what the data are like
 /// @param notices sentences for the user
 public record PreparationReport(
     long sourceRows,
@@ -37,10 +38,16 @@ public record PreparationReport(
     long eosTrainedRows,
     long doubleBosRows,
     long unstablePromptRows,
+    DataFigures figures,
     List<String> notices) {
 
   public PreparationReport {
     notices = List.copyOf(notices);
+  }
+
+  /// Source rows that are trained on.
+  public long keptRows() {
+    return sourceRows - droppedOverlong - droppedUntrained;
   }
 
   PreparationReport withNotices(List<String> other) {
@@ -59,6 +66,7 @@ public record PreparationReport(
         eosTrainedRows,
         doubleBosRows,
         unstablePromptRows,
+        figures,
         other);
   }
 }

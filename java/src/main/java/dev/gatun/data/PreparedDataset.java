@@ -25,6 +25,10 @@ public interface PreparedDataset extends AutoCloseable {
   /// Where a row comes from, for messages and previews: `train.jsonl line 7`.
   String source(int row);
 
+  /// 64-bit hashes of the source rows that went into a row, by their tokens before any cut. Equal
+  /// source rows have equal ones.
+  long[] fingerprints(int row);
+
   /// What preparation did.
   PreparationReport report();
 

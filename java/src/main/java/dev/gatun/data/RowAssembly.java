@@ -17,15 +17,17 @@ record RowAssembly(IntFunction<int[]> ids, IntFunction<int[]> labels, int[] orde
     int[][] lengths = new int[n][];
     int[] fileOf = new int[n];
     int[][] numbers = new int[n][];
+    long[][] prints = new long[n][];
     for (int i = 0; i < n; i++) {
       rowIds[i] = ids.apply(order[i]);
       rowLabels[i] = labels.apply(order[i]);
       lengths[i] = new int[] {rowIds[i].length};
       fileOf[i] = sources.fileOf()[order[i]];
       numbers[i] = sources.numbers()[order[i]];
+      prints[i] = sources.fingerprints()[order[i]];
     }
     return HeapRows.of(rowIds, rowLabels, lengths)
-        .withSources(new RowSources(sources.files(), sources.unit(), fileOf, numbers));
+        .withSources(new RowSources(sources.files(), sources.unit(), fileOf, numbers, prints));
   }
 
   HeapRows packed(int capacity, PackingStrategy strategy, RowSources sources) {
@@ -40,6 +42,7 @@ record RowAssembly(IntFunction<int[]> ids, IntFunction<int[]> labels, int[] orde
     int[][] sequenceLengths = new int[n][];
     int[] fileOf = new int[n];
     int[][] numbers = new int[n][];
+    long[][] prints = new long[n][];
     for (int bin = 0; bin < n; bin++) {
       List<Packer.Piece> pieces = bins.get(bin);
       rowIds[bin] = join(pieces, ids);
@@ -50,9 +53,11 @@ record RowAssembly(IntFunction<int[]> ids, IntFunction<int[]> labels, int[] orde
               : pieces.stream().mapToInt(Packer.Piece::length).toArray();
       fileOf[bin] = sources.fileOf()[order[pieces.getFirst().row()]];
       numbers[bin] = pieces.stream().mapToInt(p -> sources.numbers()[order[p.row()]][0]).toArray();
+      prints[bin] =
+          pieces.stream().mapToLong(p -> sources.fingerprints()[order[p.row()]][0]).toArray();
     }
     return HeapRows.of(rowIds, rowLabels, sequenceLengths)
-        .withSources(new RowSources(sources.files(), sources.unit(), fileOf, numbers));
+        .withSources(new RowSources(sources.files(), sources.unit(), fileOf, numbers, prints));
   }
 
   private int[] join(List<Packer.Piece> pieces, IntFunction<int[]> rows) {

@@ -1,5 +1,6 @@
 package dev.gatun.data;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
 
@@ -9,7 +10,9 @@ import java.util.stream.IntStream;
 /// @param unit what numbers count: `line` or `row`
 /// @param fileOf per prepared row: index of its first source row's file
 /// @param numbers per prepared row: line or row numbers, counted from 1
-record RowSources(List<String> files, String unit, int[] fileOf, int[][] numbers) {
+/// @param fingerprints per prepared row: [Fingerprints] of those source rows
+record RowSources(
+    List<String> files, String unit, int[] fileOf, int[][] numbers, long[][] fingerprints) {
   private static final int SHOWN = 4;
 
   RowSources {
@@ -17,10 +20,15 @@ record RowSources(List<String> files, String unit, int[] fileOf, int[][] numbers
   }
 
   /// Rows of no file, numbered from 1.
-  static RowSources numbered(int count) {
+  static RowSources numbered(int[][] inputIds) {
+    int count = inputIds.length;
     int[][] numbers =
         IntStream.range(0, count).mapToObj(i -> new int[] {i + 1}).toArray(int[][]::new);
-    return new RowSources(List.of("rows"), "row", new int[count], numbers);
+    long[][] prints =
+        Arrays.stream(inputIds)
+            .map(ids -> new long[] {Fingerprints.of(ids)})
+            .toArray(long[][]::new);
+    return new RowSources(List.of("rows"), "row", new int[count], numbers, prints);
   }
 
   String describe(int row) {

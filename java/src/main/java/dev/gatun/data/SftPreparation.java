@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import java.util.stream.LongStream;
 
 /// Makes training rows of a dataset in TRL's order: tokenise, label, cut to `max_length`, drop rows
 /// without any trained token, shuffle, pack. When packing, rows without a trained token are dropped
@@ -27,6 +28,7 @@ public final class SftPreparation {
   private final Map<String, Integer> files = new LinkedHashMap<>();
   private final List<Integer> fileOf = new ArrayList<>();
   private final List<Integer> numbers = new ArrayList<>();
+  private final LongStream.Builder fingerprints = LongStream.builder();
   private String unit = "row";
 
   private SftPreparation(Tokenizer tokenizer, SftDataOptions options) {
@@ -94,8 +96,9 @@ public final class SftPreparation {
     counts.read(tokens);
     int[] rowIds = tokens.ids();
     int[] rowLabels = tokens.labels();
-    if (options.packing() && !hasLabel(rowLabels)) {
-      counts.droppedUntrained(row);
+    boolean trained = hasLabel(rowLabels);
+    if (options.packing() && !trained) {
+      counts.droppedMasked(row);
       return;
     }
     Integer maxLength = options.maxLength();
@@ -112,9 +115,14 @@ public final class SftPreparation {
       rowLabels = shared ? rowIds : Arrays.copyOf(rowLabels, maxLength);
     }
     if (!options.packing() && !hasLabel(rowLabels)) {
-      counts.droppedUntrained(row);
+      if (trained) {
+        counts.droppedCut(row);
+      } else {
+        counts.droppedMasked(row);
+      }
       return;
     }
+    fingerprints.add(Fingerprints.of(tokens.ids()));
     keep(row, rowIds, rowLabels);
   }
 
@@ -146,11 +154,30 @@ public final class SftPreparation {
             : SampleOrder.sequential(ids.size());
     RowAssembly assembly = new RowAssembly(this::idsOf, this::labelsOf, order);
     Integer maxLength = options.maxLength();
+    RowSources sources = sources();
     HeapRows rows =
         options.packing() && maxLength != null
-            ? assembly.packed(maxLength, options.packingStrategy(), sources())
-            : assembly.plain(sources());
-    return rows.withReport(counts.report(rows, ids.size()));
+            ? assembly.packed(maxLength, options.packingStrategy(), sources)
+            : assembly.plain(sources);
+    return rows.withReport(counts.report(rows, figures(order, sources), ids.size()));
+  }
+
+  private DataFigures figures(int[] order, RowSources sources) {
+    Integer maxLength = options.maxLength();
+    int[] lengths = Arrays.stream(order).map(row -> ids.get(row).length).toArray();
+    Fingerprints.Repeats repeats =
+        Fingerprints.repeats(
+            Arrays.stream(sources.fingerprints()).flatMapToLong(Arrays::stream).toArray());
+    if (repeats != null) {
+      counts.repeated(
+          repeats.count(), sources.describe(repeats.first()), sources.describe(repeats.original()));
+    }
+    return counts.figures(
+        maxLength == null
+            ? null
+            : DataFigures.Packing.of(lengths, maxLength, options.packingStrategy()),
+        TrainedText.of(tokenizer, ids.getFirst(), labels.getFirst(), 0, ids.getFirst().length)
+            .shortened());
   }
 
   private int[] idsOf(int row) {
@@ -164,6 +191,7 @@ public final class SftPreparation {
   private RowSources sources() {
     int[][] single = numbers.stream().map(number -> new int[] {number}).toArray(int[][]::new);
     int[] file = fileOf.stream().mapToInt(Integer::intValue).toArray();
-    return new RowSources(List.copyOf(files.keySet()), unit, file, single);
+    long[][] prints = fingerprints.build().mapToObj(f -> new long[] {f}).toArray(long[][]::new);
+    return new RowSources(List.copyOf(files.keySet()), unit, file, single, prints);
   }
 }

@@ -24,8 +24,9 @@ import org.apache.arrow.vector.types.pojo.Schema;
 import tools.jackson.databind.json.JsonMapper;
 
 /// Writes prepared rows as an uncompressed Arrow IPC file, which any Arrow reader opens: lists of
-/// int32 `input_ids`, `labels`, `seq_lengths` and `source_numbers`, and an int32 `source_file`. The
-/// schema's metadata holds the report, the data files' names and a checksum.
+/// int32 `input_ids`, `labels`, `seq_lengths`, `source_numbers` and `fingerprints` (the lower and
+/// the upper half of each), and an int32 `source_file`. The schema's metadata holds the report, the
+/// data files' names and a checksum.
 final class TokenCacheWriter {
   /// Rows of every record batch but the last.
   static final int BATCH_ROWS = 4096;
@@ -38,7 +39,8 @@ final class TokenCacheWriter {
 
   /// The columns in order; all but [#SOURCE_FILE] are lists.
   static final List<String> COLUMNS =
-      List.of("input_ids", "labels", "seq_lengths", "source_numbers", "source_file");
+      List.of(
+          "input_ids", "labels", "seq_lengths", "source_numbers", "fingerprints", "source_file");
 
   static final String SOURCE_FILE = "source_file";
 
@@ -73,6 +75,10 @@ final class TokenCacheWriter {
         (ListVector) root.getVector("source_numbers"),
         i -> rows.sources().numbers()[from + i],
         count);
+    fill(
+        (ListVector) root.getVector("fingerprints"),
+        i -> split(rows.fingerprints(from + i)),
+        count);
     IntVector files = (IntVector) root.getVector(SOURCE_FILE);
     files.allocateNew(count);
     for (int i = 0; i < count; i++) {
@@ -97,6 +103,25 @@ final class TokenCacheWriter {
     }
     child.setValueCount(position);
     list.setValueCount(count);
+  }
+
+  /// The lower and the upper half of each number.
+  static int[] split(long[] numbers) {
+    int[] halves = new int[2 * numbers.length];
+    for (int i = 0; i < numbers.length; i++) {
+      halves[2 * i] = (int) numbers[i];
+      halves[2 * i + 1] = (int) (numbers[i] >>> 32);
+    }
+    return halves;
+  }
+
+  /// The inverse of [#split].
+  static long[] joined(int[] halves) {
+    long[] numbers = new long[halves.length / 2];
+    for (int i = 0; i < numbers.length; i++) {
+      numbers[i] = Integer.toUnsignedLong(halves[2 * i]) | (long) halves[2 * i + 1] << 32;
+    }
+    return numbers;
   }
 
   private static Schema schema(HeapRows rows) {

@@ -4,6 +4,7 @@ import dev.gatun.InputException;
 import dev.gatun.adapter.AdapterStart;
 import dev.gatun.io.AdapterFiles;
 import dev.gatun.io.Checkpoint;
+import dev.gatun.io.EndOfText;
 import dev.gatun.io.ModelLoader;
 import dev.gatun.io.PeftAdapter;
 import dev.gatun.io.WeightFormat;
@@ -61,20 +62,33 @@ public final class LanguageModel implements AutoCloseable {
   ///   malformed, incomplete, or belongs to another model
   public static LanguageModel open(
       Backend backend, Path directory, @Nullable Path adapter, WeightFormat format) {
+    return open(backend, directory, adapter, tokenizer(adapter, directory), format);
+  }
+
+  /// Where the tokenizer of an adapter is: in its folder, or where it is otherwise.
+  public static Path tokenizer(@Nullable Path adapter, Path otherwise) {
+    return adapter != null && Files.isRegularFile(adapter.resolve("tokenizer.json"))
+        ? adapter
+        : otherwise;
+  }
+
+  /// The same with the tokenizer of another folder.
+  public static LanguageModel open(
+      Backend backend,
+      Path directory,
+      @Nullable Path adapter,
+      Path tokenizerFolder,
+      WeightFormat format) {
     PeftAdapter stored = adapter == null ? null : AdapterFiles.read(adapter);
-    Path tokenizerFolder =
-        adapter != null && Files.isRegularFile(adapter.resolve("tokenizer.json"))
-            ? adapter
-            : directory;
     Checkpoint checkpoint = checkpoint(directory, stored);
     try {
       Training.Frozen updates =
           stored == null
               ? Training.frozen()
-              : AdapterStart.frozen(stored, checkpoint.config(), String.valueOf(adapter));
+              : AdapterStart.frozen(stored, checkpoint, String.valueOf(adapter));
       Tokenizer tokenizer = Tokenizer.open(tokenizerFolder);
       try {
-        requireSameVocabulary(tokenizerFolder, tokenizer, checkpoint.config());
+        requireSameVocabulary(tokenizerFolder, tokenizer, checkpoint);
         return load(backend, checkpoint, updates, tokenizer, format);
       } catch (RuntimeException e) {
         tokenizer.close();
@@ -114,11 +128,17 @@ public final class LanguageModel implements AutoCloseable {
   }
 
   private static void requireSameVocabulary(
-      Path directory, Tokenizer tokenizer, ModelConfig config) {
-    if (tokenizer.largestTokenId() >= config.vocabulary()) {
+      Path directory, Tokenizer tokenizer, Checkpoint checkpoint) {
+    if (tokenizer.largestTokenId() >= checkpoint.config().vocabulary()) {
       throw new InputException(
-          "%s: tokenizer.json has token ids up to %d but config.json says vocab_size %d; use the tokenizer that belongs to the model"
-              .formatted(directory, tokenizer.largestTokenId(), config.vocabulary()));
+          "%s: tokenizer.json has token ids up to %d but %s says vocab_size %d; use the tokenizer that belongs to the model"
+              .formatted(
+                  directory,
+                  tokenizer.largestTokenId(),
+                  directory.equals(checkpoint.directory())
+                      ? "config.json"
+                      : checkpoint.configFile().toString(),
+                  checkpoint.config().vocabulary()));
     }
   }
 
@@ -146,10 +166,7 @@ public final class LanguageModel implements AutoCloseable {
   /// Ids that end a text: those of `generation_config.json`, else of `config.json`, and the
   /// tokenizer's own, which is what fine-tuning appends.
   public Set<Integer> endOfText() {
-    Set<Integer> ids = new TreeSet<>(checkpoint.generationConfig().eosTokenIds());
-    if (ids.isEmpty()) {
-      ids.addAll(config().eosTokenIds());
-    }
+    Set<Integer> ids = new TreeSet<>(EndOfText.of(checkpoint.directory()));
     tokenizer.eosTokenId().ifPresent(ids::add);
     return ids;
   }

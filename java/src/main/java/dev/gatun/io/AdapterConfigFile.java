@@ -47,6 +47,7 @@ final class AdapterConfigFile {
           "rank_pattern",
           "target_modules",
           "task_type",
+          "use_dora",
           "use_rslora");
 
   private static final int MAX_RANK = 1 << 20;
@@ -92,7 +93,8 @@ final class AdapterConfigFile {
         json.isString("modules_to_save")
             ? List.of(json.string("modules_to_save"))
             : json.strings("modules_to_save"),
-        json.flag("ensure_weight_tying", false));
+        json.flag("ensure_weight_tying", false),
+        json.flag("use_dora", false));
   }
 
   private void requirePlainLora() {

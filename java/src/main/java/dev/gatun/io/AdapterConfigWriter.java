@@ -30,8 +30,7 @@ final class AdapterConfigWriter {
           "trainable_token_indices",
           "use_bdlora",
           "velora_config");
-  private static final List<String> FALSE =
-      List.of("fan_in_fan_out", "lora_bias", "use_dora", "use_qalora");
+  private static final List<String> FALSE = List.of("fan_in_fan_out", "lora_bias", "use_qalora");
 
   private AdapterConfigWriter() {}
 
@@ -49,7 +48,8 @@ final class AdapterConfigWriter {
     fields.put(
         "init_lora_weights",
         switch (config.initialization()) {
-          case KAIMING_UNIFORM -> true;
+          // PEFT would take the base apart again when it loads the adapter.
+          case KAIMING_UNIFORM, PISSA, LOFTQ -> true;
           case GAUSSIAN -> "gaussian";
           case ORTHOGONAL -> "orthogonal";
           case UNIFORM -> false;
@@ -68,6 +68,7 @@ final class AdapterConfigWriter {
     fields.put("rank_pattern", new TreeMap<>(config.rankPattern()));
     fields.put("target_modules", modules(config.targets(), adapter));
     fields.put("task_type", "CAUSAL_LM");
+    fields.put("use_dora", config.weightDecomposed());
     fields.put("use_rslora", config.rankStabilized());
     return fields;
   }

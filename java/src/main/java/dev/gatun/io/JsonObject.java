@@ -12,6 +12,7 @@ import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.StreamReadFeature;
 import tools.jackson.core.TokenStreamLocation;
+import tools.jackson.core.json.JsonReadFeature;
 import tools.jackson.core.type.TypeReference;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.JsonNode;
@@ -26,6 +27,8 @@ public final class JsonObject {
       JsonMapper.builder()
           .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
           .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+          // Python writes them, and so do we where a loss has none: readers of numbers refuse them.
+          .enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS)
           .build();
 
   private final Path file;
@@ -45,6 +48,19 @@ public final class JsonObject {
   /// Reads a file that holds one JSON object.
   public static JsonObject read(Path file) {
     return parse(file, "", TextFiles.read(file, LIMIT_BYTES));
+  }
+
+  /// Reads a file with one JSON object in each line; empty lines are passed over.
+  public static List<JsonObject> readLines(Path file) {
+    List<JsonObject> objects = new ArrayList<>();
+    int number = 0;
+    for (String line : TextFiles.read(file, LIMIT_BYTES).lines().toList()) {
+      number++;
+      if (!line.isBlank()) {
+        objects.add(parse(file, "line " + number, line));
+      }
+    }
+    return objects;
   }
 
   /// The text of this object with another value under one key.
@@ -129,6 +145,17 @@ public final class JsonObject {
   /// A finite number, or null if absent.
   public @Nullable Double optionalNumber(String key) {
     return has(key) ? toNumber(key, node.get(key)) : null;
+  }
+
+  /// A number or null if absent; infinities count, and what is no number is NaN.
+  public @Nullable Double optionalFloat(String key) {
+    if (!has(key)) {
+      return null;
+    }
+    if (!node.get(key).isNumber()) {
+      throw wrongType(key, "a number");
+    }
+    return node.get(key).doubleValue();
   }
 
   /// A required string.

@@ -24,6 +24,7 @@ import java.util.Set;
 public final class ModelLoader {
   private final Checkpoint checkpoint;
   private final Backend backend;
+  private final Map<String, Subtracted> subtracted;
   private final Map<String, LinearPlan> linears = new LinkedHashMap<>();
   private final Map<String, TensorPlan> tensors = new LinkedHashMap<>();
 
@@ -73,9 +74,14 @@ public final class ModelLoader {
     }
   }
 
-  private ModelLoader(Checkpoint checkpoint, Backend backend, WeightFormat format) {
+  private ModelLoader(
+      Checkpoint checkpoint,
+      Backend backend,
+      WeightFormat format,
+      Map<String, Subtracted> subtracted) {
     this.checkpoint = checkpoint;
     this.backend = backend;
+    this.subtracted = subtracted;
     Set<String> used = new HashSet<>();
     ParameterLayout layout = ParameterLayout.of(checkpoint.config());
     layout
@@ -97,7 +103,16 @@ public final class ModelLoader {
   ///
   /// @throws InputException if the tensors do not fit the configuration
   public static long plannedBytes(Checkpoint checkpoint, Backend backend, WeightFormat format) {
-    ModelLoader loader = new ModelLoader(checkpoint, backend, format);
+    return plannedBytes(checkpoint, backend, format, Map.of());
+  }
+
+  /// The same where some weights lose a part.
+  public static long plannedBytes(
+      Checkpoint checkpoint,
+      Backend backend,
+      WeightFormat format,
+      Map<String, Subtracted> subtracted) {
+    ModelLoader loader = new ModelLoader(checkpoint, backend, format, subtracted);
     return loader.tensors.values().stream().mapToLong(TensorPlan::arenaBytes).sum()
         + loader.linears.values().stream().mapToLong(LinearPlan::arenaBytes).sum();
   }
@@ -108,7 +123,19 @@ public final class ModelLoader {
   /// @throws InputException naming file and tensor if the tensors do not fit the configuration
   public static ModelWeights load(
       Checkpoint checkpoint, Backend backend, TensorArena arena, WeightFormat format) {
-    return new ModelLoader(checkpoint, backend, format).load(arena);
+    return load(checkpoint, backend, arena, format, Map.of());
+  }
+
+  /// The same where some weights lose a part before they become what `format` says.
+  ///
+  /// @param subtracted by path of a linear layer that is not stored in 4 bit
+  public static ModelWeights load(
+      Checkpoint checkpoint,
+      Backend backend,
+      TensorArena arena,
+      WeightFormat format,
+      Map<String, Subtracted> subtracted) {
+    return new ModelLoader(checkpoint, backend, format, subtracted).load(arena);
   }
 
   private ModelWeights load(TensorArena arena) {
@@ -173,10 +200,10 @@ public final class ModelLoader {
       case WeightFormat.Nf4(int blockSize, boolean doubleQuant)
           when !path.equals(ParameterLayout.HEAD) ->
           new LinearPlan.Quantized(
-              TensorPlan.asStored(stored, backend),
+              TensorPlan.asStored(stored, backend).less(subtracted.get(path)),
               new Nf4Layout(shape.dim(0), shape.dim(1), blockSize, doubleQuant, stored.dtype()));
       case WeightFormat.Nf4 _, WeightFormat.Operand _, WeightFormat.AsStored _ ->
-          new LinearPlan.Stored(operand(stored, format));
+          new LinearPlan.Stored(operand(stored, format).less(subtracted.get(path)));
     };
   }
 

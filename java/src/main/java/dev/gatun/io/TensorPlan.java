@@ -6,12 +6,19 @@ import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
 
 /// How one stored tensor gets into a backend's memory.
 ///
 /// @param source a view of the mapped file
 /// @param dtype of the result
-public record TensorPlan(Tensor source, Action action, DType dtype) {
+/// @param subtracted what the tensor loses on the way, or null
+public record TensorPlan(
+    Tensor source, Action action, DType dtype, @Nullable Subtracted subtracted) {
+  TensorPlan(Tensor source, Action action, DType dtype) {
+    this(source, action, dtype, null);
+  }
+
   // What is rounded at a time.
   private static final long CHUNK_BYTES = 64L << 20;
 
@@ -48,6 +55,13 @@ public record TensorPlan(Tensor source, Action action, DType dtype) {
         : new TensorPlan(source, Action.ROUND, dtype);
   }
 
+  /// The same of the tensor less a low-rank part, or of the tensor itself.
+  TensorPlan less(@Nullable Subtracted part) {
+    return part == null
+        ? this
+        : new TensorPlan(source, action == Action.MAP ? Action.COPY : action, dtype, part);
+  }
+
   private static boolean isAligned(Tensor source) {
     return source.segment().address() % source.dtype().bytes() == 0;
   }
@@ -70,22 +84,23 @@ public record TensorPlan(Tensor source, Action action, DType dtype) {
       return source;
     }
     Tensor target = arena.allocate(dtype, source.shape());
+    Tensor from = subtracted == null ? source : subtracted.from(source);
     switch (action) {
-      case MAP, COPY -> backend.upload(target, source.segment());
-      case WIDEN -> backend.upload(target, MemorySegment.ofArray(source.toFloats()));
-      case ROUND -> round(target, backend, scratch);
+      case MAP, COPY -> backend.upload(target, from.segment());
+      case WIDEN -> backend.upload(target, MemorySegment.ofArray(from.toFloats()));
+      case ROUND -> round(target, from, backend, scratch);
     }
     return target;
   }
 
-  private void round(Tensor target, Backend backend, TensorArena scratch) {
+  private void round(Tensor target, Tensor from, Backend backend, TensorArena scratch) {
     long mark = scratch.mark();
     long most = chunkRows();
     Tensor chunk = scratch.allocate(source.dtype(), Shape.of(most, source.cols()));
-    for (long from = 0; from < source.rows(); from += most) {
-      long rows = Math.min(most, source.rows() - from);
-      backend.upload(chunk.rows(0, rows), source.rows(from, rows).segment());
-      backend.tensor().copy(target.rows(from, rows), chunk.rows(0, rows));
+    for (long row = 0; row < from.rows(); row += most) {
+      long rows = Math.min(most, from.rows() - row);
+      backend.upload(chunk.rows(0, rows), from.rows(row, rows).segment());
+      backend.tensor().copy(target.rows(row, rows), chunk.rows(0, rows));
     }
     scratch.release(mark);
   }

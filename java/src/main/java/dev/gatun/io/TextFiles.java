@@ -10,14 +10,14 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 
 /// Reading of text that must be UTF-8.
-final class TextFiles {
+public final class TextFiles {
   private TextFiles() {}
 
   /// The content of a small text file.
   ///
   /// @throws InputException if the file is missing, unreadable, longer than `limitBytes` or not
   ///   UTF-8
-  static String read(Path file, long limitBytes) {
+  public static String read(Path file, long limitBytes) {
     try {
       long size = Files.size(file);
       if (!Files.isRegularFile(file)) {

@@ -23,6 +23,7 @@ import org.jspecify.annotations.Nullable;
 /// @param alphaPattern alpha by module pattern, likewise
 /// @param modulesToSave ends of the paths of modules that are trained whole
 /// @param ensureWeightTying whether a tied embedding and head stay one when they are trained whole
+/// @param weightDecomposed `use_dora`
 public record LoraConfig(
     int rank,
     double alpha,
@@ -36,7 +37,8 @@ public record LoraConfig(
     Map<String, Double> alphaPattern,
     Initialization initialization,
     List<String> modulesToSave,
-    boolean ensureWeightTying) {
+    boolean ensureWeightTying,
+    boolean weightDecomposed) {
 
   public LoraConfig {
     layersToTransform = List.copyOf(layersToTransform);
@@ -73,7 +75,27 @@ public record LoraConfig(
         alphaPattern,
         initialization,
         List.of(),
+        false,
         false);
+  }
+
+  /// The same for updates that have values, whatever they started as.
+  public LoraConfig startingFresh() {
+    return new LoraConfig(
+        rank,
+        alpha,
+        dropout,
+        rankStabilized,
+        targets,
+        excludeModules,
+        layersToTransform,
+        layersPattern,
+        rankPattern,
+        alphaPattern,
+        Initialization.KAIMING_UNIFORM,
+        modulesToSave,
+        ensureWeightTying,
+        weightDecomposed);
   }
 
   /// Whether a module is trained whole, and so no target.
@@ -105,6 +127,10 @@ public record LoraConfig(
     GAUSSIAN,
     /// `orthogonal`: A and B random, their product zero; needs an even rank.
     ORTHOGONAL,
+    /// `pissa`: A and B the weight's largest singular values, which the base then lacks.
+    PISSA,
+    /// `loftq`: A and B the largest singular values of what the 4-bit base makes wrong.
+    LOFTQ,
     /// `false`: A uniform in ±1/√in and B in ±1/√r, so that the model starts changed; for tests.
     UNIFORM
   }
@@ -112,7 +138,13 @@ public record LoraConfig(
   /// What one adapted module gets.
   ///
   /// @param scale alpha / r, or alpha / √r
-  public record Adapted(int rank, double scale, double dropout) {}
+  /// @param weightDecomposed whether a magnitude vector is trained beside the update (DoRA)
+  public record Adapted(int rank, double scale, double dropout, boolean weightDecomposed) {
+    /// A plain update.
+    public Adapted(int rank, double scale, double dropout) {
+      this(rank, scale, dropout, false);
+    }
+  }
 
   /// The settings of one module, `rank_pattern` and `alpha_pattern` applied; whether the module is
   /// a target at all is not asked.
@@ -127,7 +159,7 @@ public record LoraConfig(
               .formatted(module, moduleRank));
     }
     double divisor = rankStabilized ? Math.sqrt(moduleRank) : moduleRank;
-    return new Adapted(moduleRank, moduleAlpha / divisor, dropout);
+    return new Adapted(moduleRank, moduleAlpha / divisor, dropout, weightDecomposed);
   }
 
   private static <V> V patternValue(

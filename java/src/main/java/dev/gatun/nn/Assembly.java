@@ -8,10 +8,13 @@ import dev.gatun.nn.Parameter.Kind;
 import dev.gatun.op.AttentionOps;
 import dev.gatun.op.Dropout;
 import dev.gatun.op.Projection;
+import dev.gatun.op.TensorArena;
 import dev.gatun.quant.Weight;
+import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -25,26 +28,35 @@ final class Assembly {
   private final Training training;
   private final Parameters parameters;
   private final Tensor dropoutState;
+  private final DecodedWeights decoded;
+  private final TensorArena tables;
   private final Map<String, ModuleTree.Linear> linears = new HashMap<>();
   private final Map<String, Integer> streams = new HashMap<>();
+  private final List<DoraLinear> decomposed = new ArrayList<>();
 
   /// @param dropoutState I64 `[2]`
+  /// @param tables where what layers hold beside parameters is allocated
   Assembly(
       ModelConfig config,
       ModelWeights weights,
       Training training,
       Parameters parameters,
-      Tensor dropoutState) {
+      Tensor dropoutState,
+      DecodedWeights decoded,
+      TensorArena tables) {
     this.config = config;
     this.weights = weights;
     this.training = training;
     this.parameters = parameters;
     this.dropoutState = dropoutState;
+    this.decoded = decoded;
+    this.tables = tables;
     for (ModuleTree.Linear linear : ModuleTree.linears(config)) {
       // Stream 0 is the embedding noise.
       streams.put(linear.path(), streams.size() + 1);
       linears.put(linear.path(), linear);
     }
+    streams.put(ModuleTree.HEAD, streams.size() + 1);
   }
 
   /// The parameters that a model in this training mode holds itself.
@@ -54,7 +66,7 @@ final class Assembly {
     }
     Map<String, LoraModule> adapters = new LinkedHashMap<>(training.adapters());
     List<Parameter.Spec> specs = new ArrayList<>();
-    for (ModuleTree.Linear linear : ModuleTree.linears(config)) {
+    for (ModuleTree.Linear linear : ModuleTree.adaptable(config)) {
       String path = linear.path();
       LoraModule module = adapters.remove(path);
       if (module == null) {
@@ -66,11 +78,18 @@ final class Assembly {
       requireShape(path, "A", module.a().shape(), a);
       requireShape(path, "B", module.b().shape(), b);
       specs.add(new Parameter.Spec(ModuleTree.loraA(path), Kind.LORA_A, a));
-      specs.add(new Parameter.Spec(ModuleTree.loraB(path), Kind.LORA_B, b));
+      // LoRA+ speeds up linear layers only.
+      Kind kindOfB = path.equals(ModuleTree.EMBEDDING) ? Kind.LORA_A : Kind.LORA_B;
+      specs.add(new Parameter.Spec(ModuleTree.loraB(path), kindOfB, b));
+      if (module.adapted().weightDecomposed()) {
+        specs.add(
+            new Parameter.Spec(
+                ModuleTree.loraMagnitude(path), Kind.LORA_MAGNITUDE, Shape.of(linear.out())));
+      }
     }
     if (!adapters.isEmpty()) {
       throw new InputException(
-          "the adapter updates %s, which is no linear layer of this model; use the base model it was trained on"
+          "the adapter updates %s, which is no layer of this model; use the base model it was trained on"
               .formatted(adapters.keySet().iterator().next()));
     }
     specs.addAll(training.replaced().specs(config));
@@ -90,7 +109,9 @@ final class Assembly {
     for (int i = 0; i < config.layerCount(); i++) {
       layers.add(new DecoderLayer(attention(i), mlp(i)));
     }
-    boolean inputTrained = gradient(embeddingName()) != null;
+    EmbeddingUpdate update = embeddingUpdate();
+    boolean inputTrained =
+        gradient(embeddingName()) != null || (update != null && update.isTrained());
     return new DecoderStack(layers, checkpointing, inputTrained, extents);
   }
 
@@ -109,9 +130,8 @@ final class Assembly {
             config.queryKeyNorm() ? norm(path + ".q_norm") : null,
             config.queryKeyNorm() ? norm(path + ".k_norm") : null),
         new Attention.Linears(
-            new LinearGroup(
-                linear(path + ".q_proj"), linear(path + ".k_proj"), linear(path + ".v_proj")),
-            new LinearGroup(linear(path + ".o_proj"))));
+            group(index, path + ".q_proj", path + ".k_proj", path + ".v_proj"),
+            group(index, path + ".o_proj")));
   }
 
   private Mlp mlp(int index) {
@@ -119,14 +139,19 @@ final class Assembly {
     return new Mlp(
         index,
         norm(layer + ".post_attention_layernorm"),
-        new LinearGroup(linear(layer + ".mlp.gate_proj"), linear(layer + ".mlp.up_proj")),
-        new LinearGroup(linear(layer + ".mlp.down_proj")),
+        group(index, layer + ".mlp.gate_proj", layer + ".mlp.up_proj"),
+        group(index, layer + ".mlp.down_proj"),
         config.activation());
   }
 
   private RmsNorm norm(String path) {
     String name = path + ".weight";
     return new RmsNorm(tensor(name), gradient(name), config.normEpsilon(), config.normOffset());
+  }
+
+  private LinearGroup group(int layer, String... paths) {
+    List<Linear> linears = Arrays.stream(paths).map(this::linear).toList();
+    return new LinearGroup(decoded.keep(layer, linears));
   }
 
   private Linear linear(String path) {
@@ -144,11 +169,34 @@ final class Assembly {
             shape.bias() ? gradient(bias) : null,
             module == null ? null : gradient(ModuleTree.loraA(path)),
             module == null ? null : gradient(ModuleTree.loraB(path)));
+    Projection forTraining = new Projection(weight, biasTensor, lora(path, module, true));
     return new Linear(
         path,
-        new Projection(weight, biasTensor, lora(path, module, true)),
+        forTraining,
         new Projection(weight, biasTensor, lora(path, module, false)),
-        gradients);
+        gradients,
+        module != null && module.adapted().weightDecomposed()
+            ? decomposed(path, forTraining, gradients)
+            : null);
+  }
+
+  private DoraLinear decomposed(
+      String path, Projection projection, Projection.Gradients gradients) {
+    Parameter magnitude = parameters.named(ModuleTree.loraMagnitude(path));
+    Tensor inverseNorm = tables.allocate(DType.F32, magnitude.shape());
+    DoraLinear linear =
+        new DoraLinear(
+            path,
+            projection,
+            gradients,
+            new DoraLinear.Magnitude(magnitude.master(), magnitude.gradient(), inverseNorm));
+    decomposed.add(linear);
+    return linear;
+  }
+
+  /// The weight-decomposed layers of [#stack].
+  List<DoraLinear> decomposed() {
+    return List.copyOf(decomposed);
   }
 
   private Projection.@Nullable Lora lora(
@@ -176,7 +224,31 @@ final class Assembly {
         norm(ModuleTree.FINAL_NORM),
         headWeight(saved),
         gradient(name),
+        headUpdate(),
         Head.lossConfig(config, options));
+  }
+
+  private @Nullable HeadUpdate headUpdate() {
+    Projection.Lora lora = lora(ModuleTree.HEAD, training.adapters().get(ModuleTree.HEAD), true);
+    return lora == null
+        ? null
+        : new HeadUpdate(
+            lora,
+            gradient(ModuleTree.loraA(ModuleTree.HEAD)),
+            gradient(ModuleTree.loraB(ModuleTree.HEAD)));
+  }
+
+  private @Nullable EmbeddingUpdate embeddingUpdate() {
+    Projection.Lora lora =
+        lora(ModuleTree.EMBEDDING, training.adapters().get(ModuleTree.EMBEDDING), false);
+    return lora == null
+        ? null
+        : new EmbeddingUpdate(
+            lora.a(),
+            lora.b(),
+            lora.scale(),
+            gradient(ModuleTree.loraA(ModuleTree.EMBEDDING)),
+            gradient(ModuleTree.loraB(ModuleTree.EMBEDDING)));
   }
 
   private Weight headWeight(@Nullable String saved) {
@@ -197,6 +269,7 @@ final class Assembly {
     return new Embedding(
         tensor(embeddingName()),
         gradient(embeddingName()),
+        embeddingUpdate(),
         config.embeddingScale(),
         config.padTokenId(),
         options.neftuneAlpha(),

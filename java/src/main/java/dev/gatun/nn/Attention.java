@@ -175,11 +175,7 @@ final class Attention implements Layer<Attention.Saved> {
       input.backward(dnormed, projected, saved.projected().inputInner(), pass);
     }
     if (input.isTrained()) {
-      long mark = pass.arena().mark();
-      Tensor normed = pass.activation(t, gradient.cols());
-      norm.forward(normed, null, saved.x(), pass);
-      input.weightGradients(projected, normed, pass);
-      pass.arena().release(mark);
+      input.weightGradients(projected, norm, saved.x(), saved.projected().rstd(), pass);
     }
     if (dnormed != null) {
       norm.backward(gradient, dnormed, gradient, saved.x(), saved.projected().rstd(), pass);

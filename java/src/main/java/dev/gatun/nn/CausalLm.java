@@ -5,6 +5,7 @@ import dev.gatun.model.ModelConfig;
 import dev.gatun.model.ModelWeights;
 import dev.gatun.op.Backend;
 import dev.gatun.op.Fence;
+import dev.gatun.op.PlanningArena;
 import dev.gatun.op.PlanningBackend;
 import dev.gatun.op.TensorArena;
 import dev.gatun.quant.Weight;
@@ -13,6 +14,7 @@ import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
@@ -31,11 +33,15 @@ public final class CausalLm implements AutoCloseable {
   private final Embedding embedding;
   private final DecoderStack stack;
   private final Head head;
+  private final DecodedWeights decoded;
+  private final List<DoraLinear> decomposed;
 
   /// The model's own memory.
-  private record Arenas(TensorArena parameters, TensorArena tables, TensorArena activations) {
+  private record Arenas(
+      TensorArena parameters, TensorArena tables, TensorArena decoded, TensorArena activations) {
     void close() {
       activations.close();
+      decoded.close();
       tables.close();
       parameters.close();
     }
@@ -56,15 +62,17 @@ public final class CausalLm implements AutoCloseable {
     tables =
         RopeTables.create(
             backend, config.rope(), description.limits().longestSequence(), arenas.tables());
-    Assembly assembly = new Assembly(config, weights, training, parameters, dropoutState);
+    Checkpointing kept = description.options().checkpointing();
+    int decodedLayers = backend.matmul().usesDecoded() ? kept.decodedLayers() : 0;
+    decoded = new DecodedWeights(arenas.decoded(), config.layerCount() - decodedLayers);
+    Assembly assembly =
+        new Assembly(config, weights, training, parameters, dropoutState, decoded, arenas.tables());
     embedding = assembly.embedding(description.options());
     head = assembly.head(description.options());
     // Last, because it holds memory of its own.
     int tokens = training instanceof Training.Frozen ? 0 : description.limits().tokens();
-    stack =
-        assembly.stack(
-            description.options().checkpointing(),
-            new HostedLayers.Extents(backend, tokens, config.hidden()));
+    stack = assembly.stack(kept, new HostedLayers.Extents(backend, tokens, config.hidden()));
+    decomposed = assembly.decomposed();
   }
 
   /// What a model is, without its weights.
@@ -93,6 +101,7 @@ public final class CausalLm implements AutoCloseable {
           new Arenas(
               open(opened, backend.arena("parameters", need.parameterBytes())),
               open(opened, backend.arena("tables", need.tableBytes())),
+              open(opened, decodedArena(backend, need.decodedBytes())),
               open(opened, backend.arena("activations", need.activationBytes())));
       CausalLm model = new CausalLm(backend, description, weights, arenas);
       return model.initialized(weights, training);
@@ -100,6 +109,12 @@ public final class CausalLm implements AutoCloseable {
       opened.forEach(TensorArena::close);
       throw e;
     }
+  }
+
+  /// Arenas take memory even for nothing; a run without decoded weights takes none.
+  private static TensorArena decodedArena(Backend backend, long bytes) {
+    String name = "decoded weights";
+    return bytes == 0 ? new PlanningArena(name) : backend.arena(name, bytes);
   }
 
   private static TensorArena open(List<TensorArena> opened, TensorArena arena) {
@@ -119,6 +134,7 @@ public final class CausalLm implements AutoCloseable {
 
   private void initialize(ModelWeights weights, Training training) {
     seedDropout(0, 0);
+    decoded.fill(backend);
     if (training instanceof Training.Full) {
       for (Parameter parameter : parameters.all()) {
         parameters.copyFrom(parameter.name(), source(weights, parameter));
@@ -130,6 +146,7 @@ public final class CausalLm implements AutoCloseable {
           parameters.upload(ModuleTree.loraA(path), module.a());
           parameters.upload(ModuleTree.loraB(path), module.b());
         });
+    initializeMagnitudes(training);
     training
         .replaced()
         .parameters()
@@ -139,6 +156,28 @@ public final class CausalLm implements AutoCloseable {
                 .ifPresentOrElse(
                     start -> parameters.upload(name, start),
                     () -> parameters.copyFrom(name, base(weights, module.getKey()))));
+  }
+
+  /// Magnitudes that an adapter does not have start as the norms.
+  private void initializeMagnitudes(Training training) {
+    computeNorms();
+    for (DoraLinear linear : decomposed) {
+      LoraModule module = Objects.requireNonNull(training.adapters().get(linear.path()));
+      Tensor start = module.magnitude();
+      parameters.upload(
+          ModuleTree.loraMagnitude(linear.path()), start == null ? linear.norms(backend) : start);
+    }
+  }
+
+  private void computeNorms() {
+    decomposed.forEach(linear -> linear.computeNorms(backend, arenas.activations()));
+  }
+
+  /// Before a pass: an optimiser may have moved the factors since the last one.
+  private void refreshNorms() {
+    if (parameters.isTrainable()) {
+      computeNorms();
+    }
   }
 
   /// The base model's weight of the embedding or the head.
@@ -192,9 +231,11 @@ public final class CausalLm implements AutoCloseable {
         new Arenas(
             planning.arena("parameters", 0),
             planning.arena("tables", 0),
+            planning.arena("decoded weights", 0),
             planning.arena("activations", 0));
     Description description = new Description(config, training, limits, options);
     CausalLm model = new CausalLm(planning, description, weights, arenas);
+    model.computeNorms();
     TensorArena inputs = planning.arena("inputs", 0);
     TensorArena outputs = planning.arena("outputs", 0);
     if (limits.tokens() > 0) {
@@ -215,6 +256,7 @@ public final class CausalLm implements AutoCloseable {
         arenas.parameters().peakBytes(),
         arenas.activations().peakBytes(),
         arenas.tables().peakBytes(),
+        arenas.decoded().peakBytes(),
         model.stack.offloadBytes(),
         inputs.peakBytes(),
         outputs.peakBytes(),
@@ -282,6 +324,7 @@ public final class CausalLm implements AutoCloseable {
     if (!parameters.isTrainable()) {
       throw new IllegalStateException("a frozen model has no backward pass");
     }
+    refreshNorms();
     Pass whole = pass(batch.tokens(), true, null, Probe.NONE);
     long start = arenas.activations().mark();
     Tensor wide = LinearGroup.allocate(config.hidden() + stack.gradientRoom(), whole);
@@ -302,6 +345,7 @@ public final class CausalLm implements AutoCloseable {
   }
 
   private void evaluate(DeviceBatch batch, Pass pass) {
+    refreshNorms();
     long start = arenas.activations().mark();
     Tensor x = pass.activation(batch.tokenCount(), config.hidden());
     embedding.forward(x, pass);
@@ -324,6 +368,7 @@ public final class CausalLm implements AutoCloseable {
   }
 
   private Tensor decode(KvCache.Step step) {
+    refreshNorms();
     TensorArena arena = arenas.activations();
     long start = arena.mark();
     int rows = step.segments().size();
@@ -352,10 +397,10 @@ public final class CausalLm implements AutoCloseable {
 
   /// Runs a batch without dropout and keeps what [Inspection] holds, in memory of its own.
   public Inspection inspect(DeviceBatch batch) {
+    refreshNorms();
     long rows = batch.tokenCount();
     long bytes =
-        TensorArena.sizeOf(DType.F32, rows * config.vocabulary())
-            + backend.matmul().scratchBytes(rows, List.of(head.projection()));
+        TensorArena.sizeOf(DType.F32, rows * config.vocabulary()) + head.logitsBytes(rows, backend);
     try (TensorArena extra = backend.arena("inspection", bytes)) {
       Tensor logits = extra.allocate(DType.F32, Shape.of(rows, config.vocabulary()));
       Pass pass = pass(batch.tokens(), false, null, Probe.NONE);

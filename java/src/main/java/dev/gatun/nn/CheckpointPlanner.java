@@ -13,6 +13,9 @@ import java.util.function.Function;
 /// time that fits into memory. The same question has the same answer, and no [CheckpointPolicy]
 /// that fits has a better estimate.
 ///
+/// What is left when every layer keeps everything goes to decoded weights, which save less time for
+/// their bytes.
+///
 /// At most three kinds of checkpoints are mixed, spread evenly over the layers: with two limits,
 /// memory and copies, more kinds gain nothing.
 public final class CheckpointPlanner {
@@ -21,9 +24,9 @@ public final class CheckpointPlanner {
   private final KeptBytes bytes;
   private final List<LayerCheckpoint> kinds = new ArrayList<>();
 
-  /// What activations may take.
+  /// What activations and decoded weights may take.
   ///
-  /// @param deviceBytes see [MemoryNeed#activationBytes]
+  /// @param deviceBytes see [MemoryNeed#activationBytes] and [MemoryNeed#decodedBytes]
   /// @param hostBytes 0 where there is no host memory apart
   public record Budget(long deviceBytes, long hostBytes) {}
 
@@ -64,6 +67,9 @@ public final class CheckpointPlanner {
     long[] layer = new long[extents];
     long[] places = new long[extents];
     for (Extent extent : Extent.values()) {
+      if (chosen == 0) {
+        break; // the only layer is kept whole
+      }
       LayerCheckpoint kind = new LayerCheckpoint(extent, Place.HOST);
       MemoryNeed hosted = need.apply(withTop(Collections.nCopies(chosen, kind)));
       layer[extent.ordinal()] = hosted.offloadBytes() / chosen;
@@ -83,13 +89,26 @@ public final class CheckpointPlanner {
     return new LayerCheckpoints(all);
   }
 
+  /// Seconds that a forward and backward pass takes on an H100, by [StepEstimate].
+  ///
+  /// @param limits the batch
+  /// @param need the memory of the model with such checkpoints and this batch
+  public static double seconds(
+      ModelConfig config,
+      Limits limits,
+      Checkpointing checkpointing,
+      Function<Checkpointing, MemoryNeed> need) {
+    List<LayerCheckpoint> layers = checkpointing.layers(config.layerCount());
+    return new CheckpointPlanner(config, limits, true, need).estimate.seconds(layers);
+  }
+
   /// @param need the memory of the model with such checkpoints, see [CausalLm#memoryNeed]
   /// @return what takes the least memory if nothing fits
   public static LayerCheckpoints plan(
       ModelConfig config, Limits limits, Budget budget, Function<Checkpointing, MemoryNeed> need) {
     int layers = config.layerCount();
     if (layers == 1 || fits(need.apply(CheckpointPolicy.NONE), budget)) {
-      return new LayerCheckpoints(CheckpointPolicy.NONE.layers(layers));
+      return withDecoded(layers, budget, need);
     }
     boolean host = budget.hostBytes() > 0;
     CheckpointPlanner planner = new CheckpointPlanner(config, limits, host, need);
@@ -109,8 +128,28 @@ public final class CheckpointPlanner {
     }
   }
 
+  /// Everything of all layers, and the decoded weights of as many as fit.
+  private static LayerCheckpoints withDecoded(
+      int layers, Budget budget, Function<Checkpointing, MemoryNeed> need) {
+    List<LayerCheckpoint> everything = CheckpointPolicy.NONE.layers(layers);
+    int fitting = 0;
+    int beyond = layers + 1;
+    if (need.apply(new LayerCheckpoints(everything, layers)).decodedBytes() == 0) {
+      beyond = 1; // nothing is decoded
+    }
+    while (beyond - fitting > 1) {
+      int tried = (fitting + beyond) / 2;
+      if (fits(need.apply(new LayerCheckpoints(everything, tried)), budget)) {
+        fitting = tried;
+      } else {
+        beyond = tried;
+      }
+    }
+    return new LayerCheckpoints(everything, fitting);
+  }
+
   private static boolean fits(MemoryNeed need, Budget budget) {
-    return need.activationBytes() <= budget.deviceBytes()
+    return need.activationBytes() + need.decodedBytes() <= budget.deviceBytes()
         && need.offloadBytes() <= budget.hostBytes();
   }
 

@@ -7,4 +7,9 @@ import java.util.List;
 public sealed interface Checkpointing permits CheckpointPolicy, LayerCheckpoints {
   /// What is kept of each of `count` layers, the lowest first.
   List<LayerCheckpoint> layers(int count);
+
+  /// Of how many layers, the highest, quantised weights are kept decoded.
+  default int decodedLayers() {
+    return 0;
+  }
 }

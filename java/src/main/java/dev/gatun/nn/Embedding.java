@@ -8,12 +8,14 @@ import org.jspecify.annotations.Nullable;
 ///
 /// @param table `[V, H]`
 /// @param gradient F32 `[V, H]`, or null if frozen
+/// @param update its low-rank update, or null
 /// @param paddingId id that gets no gradient here, as in PyTorch's `padding_idx`; null for none
 /// @param neftuneAlpha 0 for no noise
 /// @param noise its stream
 record Embedding(
     Tensor table,
     @Nullable Tensor gradient,
+    @Nullable EmbeddingUpdate update,
     float scale,
     @Nullable Integer paddingId,
     float neftuneAlpha,
@@ -22,6 +24,9 @@ record Embedding(
   /// @param y `[T, H]`
   void forward(Tensor y, Pass pass) {
     pass.backend().embedding().gather(y, table, pass.tokens().ids(), scale);
+    if (update != null) {
+      update.forward(y, scale, pass);
+    }
     if (pass.training() && neftuneAlpha > 0) {
       // The length is that of the packed batch, as for a padding-free batch in the original.
       double elements = (double) pass.tokenCount() * y.cols();
@@ -32,6 +37,9 @@ record Embedding(
   }
 
   void backward(Tensor dy, Pass pass) {
+    if (update != null) {
+      update.backward(dy, scale, paddingId, pass);
+    }
     if (gradient == null) {
       return;
     }

@@ -8,7 +8,15 @@ import java.util.stream.Collectors;
 /// A choice for every decoder layer, as [CheckpointPlanner] makes it.
 ///
 /// @param each the lowest layer first
-public record LayerCheckpoints(List<LayerCheckpoint> each) implements Checkpointing {
+/// @param decodedLayers of how many layers weights are kept decoded, see
+///   [Checkpointing#decodedLayers]
+public record LayerCheckpoints(List<LayerCheckpoint> each, int decodedLayers)
+    implements Checkpointing {
+  /// No decoded weights.
+  public LayerCheckpoints(List<LayerCheckpoint> each) {
+    this(each, 0);
+  }
+
   public LayerCheckpoints {
     each = List.copyOf(each);
   }
@@ -23,14 +31,18 @@ public record LayerCheckpoints(List<LayerCheckpoint> each) implements Checkpoint
     return each;
   }
 
-  /// One line: `25 layers input and attention in host memory, 7 layers everything`.
+  /// One line: `25 layers input and attention in host memory, 7 layers everything`, `32 layers
+  /// everything, 9 with decoded weights`.
   @Override
   public String toString() {
     Map<LayerCheckpoint, Integer> counts = new LinkedHashMap<>();
     each.forEach(layer -> counts.merge(layer, 1, Integer::sum));
-    return counts.entrySet().stream()
-        .map(e ->
-            "%d %s %s".formatted(e.getValue(), e.getValue() == 1 ? "layer" : "layers", e.getKey()))
-        .collect(Collectors.joining(", "));
+    String kept =
+        counts.entrySet().stream()
+            .map(e ->
+                "%d %s %s"
+                    .formatted(e.getValue(), e.getValue() == 1 ? "layer" : "layers", e.getKey()))
+            .collect(Collectors.joining(", "));
+    return decodedLayers == 0 ? kept : kept + ", %d with decoded weights".formatted(decodedLayers);
   }
 }

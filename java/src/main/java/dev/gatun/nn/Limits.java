@@ -37,6 +37,17 @@ public record Limits(
     return new Limits(0, 0, 0, longestSequence, promptTokens, sequences);
   }
 
+  /// What keeps these limits or the others keeps the result.
+  public Limits or(Limits other) {
+    return new Limits(
+        Math.max(tokens, other.tokens),
+        Math.max(sequences, other.sequences),
+        Math.max(trainedRows, other.trainedRows),
+        Math.max(longestSequence, other.longestSequence),
+        Math.max(decodeTokens, other.decodeTokens),
+        Math.max(decodeSequences, other.decodeSequences));
+  }
+
   /// These limits with room for [CausalLm#decode].
   public Limits withDecode(int newTokens, int newSequences) {
     return new Limits(tokens, sequences, trainedRows, longestSequence, newTokens, newSequences);

@@ -17,6 +17,10 @@ import org.jspecify.annotations.Nullable;
 
 /// Which modules a [LoraConfig] adapts, and how, by PEFT's rules (`tuners_utils.py`).
 public final class LoraTargets {
+  /// Characters of the longest regular expression. Compiling one takes time that is quadratic in
+  /// its length, and stack for its nesting.
+  public static final int LONGEST_PATTERN = 1000;
+
   /// PEFT's rule where `layers_pattern` is empty: the first number that is a path component.
   private static final Pattern ANY_LAYER = Pattern.compile(".*?\\.[^.]*\\.(?<index>\\d+)\\.");
 
@@ -32,8 +36,9 @@ public final class LoraTargets {
 
   /// The adapted modules by path.
   ///
-  /// @throws InputException if nothing matches, or something that is no linear layer
-  /// @throws UnsupportedException if the embedding or the output head is a target
+  /// @throws InputException if nothing matches, or something that has no weight matrix
+  /// @throws UnsupportedException if the embedding or the output head is a target of an update that
+  ///   is not plain
   public static SortedMap<String, LoraConfig.Adapted> resolve(LoraConfig lora, ModelConfig model) {
     return new LoraTargets(lora, model).resolve();
   }
@@ -101,14 +106,25 @@ public final class LoraTargets {
 
   private void requireLinear(String module) {
     if (module.equals(ModuleTree.EMBEDDING) || module.equals(ModuleTree.HEAD)) {
-      throw new UnsupportedException(
-          "target_modules (%s) include %s, and low-rank updates of the embedding or the output head are not supported; name linear layers of the decoder only"
-              .formatted(describe(lora.targets()), module));
+      requirePlain(module);
+      return;
     }
     if (!linears.contains(module)) {
       throw new InputException(
           "target_modules (%s) match %s, which is no linear layer; name linear layers such as q_proj, or use all-linear"
               .formatted(describe(lora.targets()), module));
+    }
+  }
+
+  private void requirePlain(String module) {
+    String asked =
+        lora.weightDecomposed()
+            ? "use_dora"
+            : lora.ensureWeightTying() && model.tiedEmbeddings() ? "ensure_weight_tying" : null;
+    if (asked != null) {
+      throw new UnsupportedException(
+          "target_modules (%s) include %s, and %s is not supported for low-rank updates of the embedding or the output head; leave one of them out"
+              .formatted(describe(lora.targets()), module, asked));
     }
   }
 
@@ -121,7 +137,7 @@ public final class LoraTargets {
               .formatted(module, rank));
     }
     double scale = alpha / (lora.rankStabilized() ? Math.sqrt(rank) : rank);
-    return new LoraConfig.Adapted(rank, scale, lora.dropout());
+    return new LoraConfig.Adapted(rank, scale, lora.dropout(), lora.weightDecomposed());
   }
 
   private static <V> V patternValue(
@@ -134,6 +150,11 @@ public final class LoraTargets {
   }
 
   private static Pattern compile(String regex, String key) {
+    if (regex.length() > LONGEST_PATTERN) {
+      throw new InputException(
+          "%s: a regular expression has %d characters, more than %d; shorten it"
+              .formatted(key, regex.length(), LONGEST_PATTERN));
+    }
     try {
       return Pattern.compile(regex);
     } catch (PatternSyntaxException e) {

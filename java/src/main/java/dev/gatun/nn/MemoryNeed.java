@@ -8,6 +8,7 @@ import java.util.List;
 /// @param parameterBytes masters, gradients and compute copies of trainable parameters
 /// @param activationBytes the largest of training, evaluation and decoding, scratch included
 /// @param tableBytes rotary tables and the dropout state
+/// @param decodedBytes decoded weights, see [Checkpointing#decodedLayers]
 /// @param offloadBytes host memory for checkpoints, see [LayerCheckpoint.Place#HOST]
 /// @param inputBytes one uploaded batch; the caller's arena, twice if the next batch uploads while
 ///   one trains
@@ -20,6 +21,7 @@ public record MemoryNeed(
     long parameterBytes,
     long activationBytes,
     long tableBytes,
+    long decodedBytes,
     long offloadBytes,
     long inputBytes,
     long outputBytes,
@@ -37,6 +39,6 @@ public record MemoryNeed(
 
   /// What the model itself reserves of the backend's memory.
   public long modelBytes() {
-    return parameterBytes + activationBytes + tableBytes;
+    return parameterBytes + activationBytes + tableBytes + decodedBytes;
   }
 }

@@ -1,5 +1,6 @@
 package dev.gatun.nn;
 
+import dev.gatun.op.GatedUpdates;
 import dev.gatun.op.MlpOps;
 import dev.gatun.tensor.Tensor;
 import java.util.List;
@@ -90,7 +91,8 @@ final class Mlp implements Layer<Mlp.Saved> {
   }
 
   /// The gradient of `h` and then `h` itself share one buffer: down's gradients that need no input
-  /// come first, those that do after it.
+  /// come first, those that do after it. Where the backend can, the activation and all narrow
+  /// products around it are one pass that never makes `h`.
   @Override
   public void backward(Tensor gradient, boolean inputNeeded, Saved saved, Pass pass) {
     int t = pass.tokenCount();
@@ -99,28 +101,50 @@ final class Mlp implements Layer<Mlp.Saved> {
     Tensor h = pass.activation(t, saved.gate().cols());
     LinearGroup.Outputs dy = output.outputs(gradient, pass.gradientRoom());
     output.backward(h, dy, saved.outputInner(), pass);
-    pass.backend()
-        .mlp()
-        .backward(saved.gate(), saved.up(), h, h, saved.gate(), saved.up(), activation);
-    if (output.isTrained()) {
-      output.weightGradients(dy, h, pass);
+    boolean together = backwardWithUpdates(h, dy, expanded, pass);
+    if (!together) {
+      pass.backend()
+          .mlp()
+          .backward(saved.gate(), saved.up(), h, h, saved.gate(), saved.up(), activation);
+      if (output.isTrained()) {
+        output.weightGradients(dy, h, pass);
+      }
     }
     pass.arena().release(start);
 
     Tensor dnormed = inputNeeded || norm.isTrained() ? pass.activation(t, gradient.cols()) : null;
-    if (dnormed != null || input.isTrained()) {
+    if (!together && (dnormed != null || input.isTrained())) {
       input.backward(dnormed, expanded.gateAndUp(), expanded.inputInner(), pass);
+    } else if (together && dnormed != null) {
+      input.inputGradient(dnormed, expanded.gateAndUp(), pass);
     }
     if (input.isTrained()) {
-      long mark = pass.arena().mark();
-      Tensor normed = pass.activation(t, gradient.cols());
-      norm.forward(normed, null, saved.x(), pass);
-      input.weightGradients(expanded.gateAndUp(), normed, pass);
-      pass.arena().release(mark);
+      input.weightGradients(expanded.gateAndUp(), norm, saved.x(), expanded.rstd(), pass);
     }
     if (dnormed != null) {
       norm.backward(gradient, dnormed, gradient, saved.x(), expanded.rstd(), pass);
     }
     pass.arena().release(start);
+  }
+
+  private boolean backwardWithUpdates(
+      Tensor dh, LinearGroup.Outputs dy, Expanded expanded, Pass pass) {
+    LinearGroup.Outputs gateAndUp = expanded.gateAndUp();
+    GatedUpdates.Side gate = input.gatedSide(0, expanded.inputInner(), gateAndUp.inner());
+    GatedUpdates.Side up = input.gatedSide(1, expanded.inputInner(), gateAndUp.inner());
+    Tensor downInnerGradient = dy.inner().parts().getFirst();
+    Tensor downA = output.plainGradientOfA(0);
+    if (gate == null || up == null || downInnerGradient == null || downA == null) {
+      return false;
+    }
+    return pass.backend()
+        .mlp()
+        .backwardWithUpdates(
+            gateAndUp.ys().get(0),
+            gateAndUp.ys().get(1),
+            dh,
+            activation,
+            new GatedUpdates(gate, up, downInnerGradient, downA),
+            pass.arena());
   }
 }

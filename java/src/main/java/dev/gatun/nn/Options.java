@@ -30,10 +30,10 @@ public record Options(
   }
 
   /// Rows whose logits are computed at a time: many, so that the products are large, but at most
-  /// 300 MB of them. A function of the model alone, so that results are the same wherever it is
-  /// trained.
+  /// 300 MB of them in 16 bit. A function of the model alone, so that results are the same wherever
+  /// it is trained.
   public static int lossChunkRows(int vocabulary) {
-    long fitting = LOGITS_BYTES / (4L * vocabulary) / CHUNK_UNIT * CHUNK_UNIT;
+    long fitting = LOGITS_BYTES / (2L * vocabulary) / CHUNK_UNIT * CHUNK_UNIT;
     return Math.toIntExact(Math.clamp(fitting, CHUNK_UNIT, MOST_CHUNK_ROWS));
   }
 }

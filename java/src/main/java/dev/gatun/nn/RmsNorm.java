@@ -1,5 +1,6 @@
 package dev.gatun.nn;
 
+import dev.gatun.op.Normalized;
 import dev.gatun.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -16,6 +17,11 @@ record RmsNorm(Tensor weight, @Nullable Tensor gradient, float epsilon, float of
   /// @param y may be `x`
   void forward(Tensor y, @Nullable Tensor rstd, Tensor x, Pass pass) {
     pass.backend().norm().forward(y, rstd, x, weight, epsilon, offset);
+  }
+
+  /// What [#forward] makes of `x`, without making it.
+  Normalized of(Tensor x, Tensor rstd) {
+    return new Normalized(x, rstd, weight, offset);
   }
 
   /// @param dx may be `dy` or `residual`

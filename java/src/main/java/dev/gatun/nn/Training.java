@@ -47,7 +47,7 @@ public sealed interface Training {
   /// Low-rank training of modules whose values do not exist yet, for [CausalLm#memoryNeed].
   static Lora planned(SortedMap<String, LoraConfig.Adapted> targets, ModelConfig model) {
     SortedMap<String, LoraModule> modules = new TreeMap<>();
-    for (ModuleTree.Linear linear : ModuleTree.linears(model)) {
+    for (ModuleTree.Linear linear : ModuleTree.adaptable(model)) {
       LoraConfig.Adapted adapted = targets.get(linear.path());
       if (adapted != null) {
         modules.put(linear.path(), LoraModule.planned(adapted, linear));

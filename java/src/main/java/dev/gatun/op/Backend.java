@@ -39,6 +39,12 @@ public interface Backend extends AutoCloseable {
     return 0;
   }
 
+  /// Floating-point operations a second that the maker of the device promises for dense products of
+  /// its activation type; 0 if that is not known.
+  default double peakFlops() {
+    return 0;
+  }
+
   /// Reserves `bytes` of this backend's memory under a name that memory reports show.
   TensorArena arena(String name, long bytes);
 
@@ -109,6 +115,8 @@ public interface Backend extends AutoCloseable {
   OptimizerOps optimizer();
 
   TensorOps tensor();
+
+  DoraOps dora();
 
   @Override
   void close();

@@ -50,6 +50,18 @@ public interface MatmulOps {
       List<Projection.Gradients> gradients,
       TensorArena scratch);
 
+  /// `dx` of [#backward] alone, from inner gradients that are there already.
+  ///
+  /// @throws UnsupportedOperationException on backends without [MlpOps#backwardWithUpdates]
+  default void inputGradient(
+      Tensor dx,
+      List<Tensor> dys,
+      List<@Nullable Tensor> innerGradients,
+      List<Projection> projections,
+      TensorArena scratch) {
+    throw new UnsupportedOperationException("inner gradients come from backward");
+  }
+
   /// The gradients of [#forward] that need its input: `dW_i += dy_iᵀ·x` and `dA_i +=
   /// innerGradient_iᵀ·dropout_i(x)`.
   ///
@@ -62,8 +74,34 @@ public interface MatmulOps {
       List<Projection.Gradients> gradients,
       TensorArena scratch);
 
+  /// The same for an input that is a normalisation's output and was not kept. Returns false, having
+  /// done nothing, where the backend wants the output itself.
+  ///
+  /// @param scratch as for [#weightGradients], and as much again as the input has bytes
+  default boolean weightGradientsOfNormalized(
+      List<@Nullable Tensor> innerGradients,
+      Normalized x,
+      List<Projection> projections,
+      List<Projection.Gradients> gradients,
+      TensorArena scratch) {
+    return false;
+  }
+
   /// `logits = x·Wᵀ (+ bias)`, written as F32 `[T, out]`: the output head when tokens are sampled.
-  void logits(Tensor logits, Tensor x, Weight head, @Nullable Tensor bias, TensorArena scratch);
+  ///
+  /// @param update added to it, or null
+  void logits(
+      Tensor logits,
+      Tensor x,
+      Weight head,
+      @Nullable Tensor bias,
+      @Nullable LowRankTerm update,
+      TensorArena scratch);
+
+  /// Whether products are faster with decoded values beside 4-bit weights, see [Weight.Decoded].
+  default boolean usesDecoded() {
+    return false;
+  }
 
   /// Scratch bytes that any of the above needs at most for `rows` rows of these projections.
   long scratchBytes(long rows, List<Projection> projections);

@@ -25,6 +25,26 @@ public interface MlpOps {
       Tensor up,
       Activation activation);
 
+  /// `gate` and `up` become [#backward]'s `dgate` and `dup`, and the narrow products of the updates
+  /// around them are computed in the same pass; `h` is not made. Returns false, having done
+  /// nothing, where the backend has no such pass for these operands.
+  ///
+  /// @param scratch see [#updatesScratchBytes]
+  default boolean backwardWithUpdates(
+      Tensor gate,
+      Tensor up,
+      Tensor dh,
+      Activation activation,
+      GatedUpdates updates,
+      TensorArena scratch) {
+    return false;
+  }
+
+  /// Scratch bytes that [#backwardWithUpdates] needs at most.
+  default long updatesScratchBytes(long rows, long cols, long rank) {
+    return 0;
+  }
+
   /// The gate's nonlinearity.
   enum Activation {
     /// `x·sigmoid(x)`.

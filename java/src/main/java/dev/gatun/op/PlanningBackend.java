@@ -21,6 +21,7 @@ public final class PlanningBackend implements Backend {
   private final LossOps loss = new Loss();
   private final EmbeddingOps embedding = new Embedding();
   private final TensorOps tensor = new Elementwise();
+  private final DoraOps dora = new Dora();
 
   /// @param real whose scratch sizes and activation type are planned with
   public PlanningBackend(Backend real) {
@@ -143,6 +144,11 @@ public final class PlanningBackend implements Backend {
   }
 
   @Override
+  public DoraOps dora() {
+    return dora;
+  }
+
+  @Override
   public void close() {
     // The real backend belongs to the caller.
   }
@@ -175,6 +181,11 @@ public final class PlanningBackend implements Backend {
   }
 
   private final class Matmul implements MatmulOps {
+    @Override
+    public boolean usesDecoded() {
+      return real.matmul().usesDecoded();
+    }
+
     @Override
     public void forward(
         List<Tensor> ys,
@@ -212,7 +223,12 @@ public final class PlanningBackend implements Backend {
 
     @Override
     public void logits(
-        Tensor logits, Tensor x, Weight head, @Nullable Tensor bias, TensorArena scratch) {
+        Tensor logits,
+        Tensor x,
+        Weight head,
+        @Nullable Tensor bias,
+        @Nullable LowRankTerm update,
+        TensorArena scratch) {
       take(scratch, scratchBytes(x.rows(), List.of(new Projection(head, bias, null))));
     }
 
@@ -304,7 +320,21 @@ public final class PlanningBackend implements Backend {
     }
   }
 
-  private static final class Mlp implements MlpOps {
+  private final class Mlp implements MlpOps {
+    @Override
+    public boolean backwardWithUpdates(
+        Tensor gate,
+        Tensor up,
+        Tensor dh,
+        Activation activation,
+        GatedUpdates updates,
+        TensorArena scratch) {
+      long rank = updates.downA().rows();
+      take(scratch, real.mlp().updatesScratchBytes(gate.rows(), gate.cols(), rank));
+      // What is done otherwise takes at least as much of everything else.
+      return false;
+    }
+
     @Override
     public void forward(Tensor h, Tensor gate, Tensor up, Activation activation) {
       // No scratch.
@@ -331,15 +361,17 @@ public final class PlanningBackend implements Backend {
         Tensor hidden,
         Weight head,
         @Nullable Tensor bias,
+        @Nullable Update update,
         Targets targets,
         LossOps.Config config,
         TensorArena scratch) {
-      take(scratch, scratchBytes(targets.count(), head, config));
+      int rank = update == null ? 0 : update.term().rank();
+      take(scratch, scratchBytes(targets.count(), head, rank, config));
     }
 
     @Override
-    public long scratchBytes(long trainedRows, Weight head, LossOps.Config config) {
-      return real.loss().scratchBytes(trainedRows, head, config);
+    public long scratchBytes(long trainedRows, Weight head, int rank, LossOps.Config config) {
+      return real.loss().scratchBytes(trainedRows, head, rank, config);
     }
   }
 
@@ -350,6 +382,17 @@ public final class PlanningBackend implements Backend {
     }
 
     @Override
+    public void gatherColumns(Tensor y, Tensor table, Tensor ids, float scale) {
+      // No scratch.
+    }
+
+    @Override
+    public void scatterAddColumns(
+        Tensor dtable, Tensor dy, Tensor ids, float scale, TensorArena scratch) {
+      take(scratch, scratchBytes(dy.rows(), dy.cols(), dtable.cols()));
+    }
+
+    @Override
     public void scatterAdd(Tensor dtable, Tensor dy, Tensor ids, float scale, TensorArena scratch) {
       take(scratch, scratchBytes(dy.rows(), dy.cols(), dtable.rows()));
     }
@@ -357,6 +400,41 @@ public final class PlanningBackend implements Backend {
     @Override
     public long scratchBytes(long tokens, long hidden, long vocabulary) {
       return real.embedding().scratchBytes(tokens, hidden, vocabulary);
+    }
+  }
+
+  private final class Dora implements DoraOps {
+    @Override
+    public void inverseNorms(
+        Tensor inverse, Weight weight, Projection.Lora lora, TensorArena scratch) {
+      take(scratch, scratchBytes(weight));
+    }
+
+    @Override
+    public void scale(
+        Tensor y,
+        @Nullable Tensor residual,
+        @Nullable Tensor bias,
+        Tensor z,
+        Tensor magnitude,
+        Tensor inverse) {
+      // No scratch.
+    }
+
+    @Override
+    public void magnitudeGradient(
+        Tensor dmagnitude, Tensor dy, Tensor z, Tensor inverse, TensorArena scratch) {
+      take(scratch, gradientScratchBytes(dmagnitude.count()));
+    }
+
+    @Override
+    public long gradientScratchBytes(long out) {
+      return real.dora().gradientScratchBytes(out);
+    }
+
+    @Override
+    public long scratchBytes(Weight weight) {
+      return real.dora().scratchBytes(weight);
     }
   }
 
@@ -373,6 +451,16 @@ public final class PlanningBackend implements Backend {
 
     @Override
     public void add(Tensor destination, Tensor source) {
+      // No scratch.
+    }
+
+    @Override
+    public void subtract(Tensor destination, Tensor source) {
+      // No scratch.
+    }
+
+    @Override
+    public void dropout(Tensor y, Tensor x, Dropout dropout) {
       // No scratch.
     }
 

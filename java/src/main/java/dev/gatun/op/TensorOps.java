@@ -13,6 +13,15 @@ public interface TensorOps {
   /// `destination += source`; either may be strided.
   void add(Tensor destination, Tensor source);
 
+  /// `destination −= source`; either may be strided.
+  void subtract(Tensor destination, Tensor source);
+
+  /// `y = dropout(x)`, with the mask that [MatmulOps] uses for the same `dropout`.
+  ///
+  /// @param y `[T, n]` activation type; may be `x`
+  /// @param x `[T, n]` activation type; either may be strided
+  void dropout(Tensor y, Tensor x, Dropout dropout);
+
   /// `flag[0] |= 1` if any element is NaN or infinite.
   ///
   /// @param flag I32 `[1]`

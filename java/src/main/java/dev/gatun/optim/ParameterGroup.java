@@ -43,7 +43,8 @@ public record ParameterGroup(
   /// Base learning rates by what a parameter is.
   ///
   /// @param embedding of the embedding and the output head (Unsloth)
-  /// @param loraB of the second factor of low-rank updates (LoRA+: Hayou et al., 2024)
+  /// @param loraB of the second factor of low-rank updates (LoRA+: Hayou et al., 2024), and, as in
+  ///   PEFT, of magnitude vectors
   public record Rates(double others, double embedding, double loraB) {
     /// The same for all.
     public static Rates same(double rate) {
@@ -92,7 +93,7 @@ public record ParameterGroup(
   private static Role role(Parameter parameter, Rates rates) {
     return switch (parameter.kind()) {
       case EMBEDDING, HEAD -> rates.embedding() == rates.others() ? Role.OTHER : Role.EMBEDDING;
-      case LORA_B -> rates.loraB() == rates.others() ? Role.OTHER : Role.LORA_B;
+      case LORA_B, LORA_MAGNITUDE -> rates.loraB() == rates.others() ? Role.OTHER : Role.LORA_B;
       case WEIGHT, LORA_A, BIAS, NORM -> Role.OTHER;
     };
   }

@@ -110,6 +110,20 @@ public final class Nf4Codec {
     return absmax.length == 0 ? 0 : CascadeSum.of(absmax) / absmax.length;
   }
 
+  /// Scales as double quantisation leaves them.
+  public static float[] roundedScales(float[] absmax) {
+    float offset = offset(absmax);
+    byte[] codes = new byte[absmax.length];
+    float[] nested = new float[Math.ceilDiv(absmax.length, NESTED_BLOCK)];
+    quantizeScales(absmax, offset, codes, nested);
+    float[] map = DynamicMap.signed();
+    float[] rounded = new float[absmax.length];
+    for (int i = 0; i < rounded.length; i++) {
+      rounded[i] = map[codes[i] & 0xFF] * nested[i / NESTED_BLOCK] + offset;
+    }
+    return rounded;
+  }
+
   /// Quantises the scales of a weight again, in blocks of [#NESTED_BLOCK].
   ///
   /// @param offset from [#offset]

@@ -39,6 +39,11 @@ final class AdapterKeys {
         SftConfigBuilder::useRslora,
         lora(LoraConfig::rankStabilized));
     keys.key(
+        "use_dora",
+        ConfigType.bool(),
+        SftConfigBuilder::useDora,
+        lora(LoraConfig::weightDecomposed));
+    keys.key(
         "lora_target_modules",
         ConfigType.modules(),
         SftConfigBuilder::loraTargetModules,

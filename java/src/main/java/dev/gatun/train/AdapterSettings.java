@@ -16,6 +16,7 @@ public abstract sealed class AdapterSettings extends RunSettings permits SftConf
   private double loraAlpha = 32;
   private double loraDropout = 0.05;
   private boolean useRslora = false;
+  private boolean useDora = false;
   private Modules loraTargetModules = new Names(List.of("q_proj", "v_proj"));
   private @Nullable Modules excludeModules;
   private List<Integer> layersToTransform = List.of();
@@ -50,6 +51,11 @@ public abstract sealed class AdapterSettings extends RunSettings permits SftConf
 
   public SftConfigBuilder useRslora(boolean value) {
     useRslora = value;
+    return self();
+  }
+
+  public SftConfigBuilder useDora(boolean value) {
+    useDora = value;
     return self();
   }
 
@@ -118,7 +124,8 @@ public abstract sealed class AdapterSettings extends RunSettings permits SftConf
             alphaPattern,
             initLoraWeights,
             modulesToSave,
-            ensureWeightTying)
+            ensureWeightTying,
+            useDora)
         : null;
   }
 }

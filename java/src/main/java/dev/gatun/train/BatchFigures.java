@@ -1,36 +1,27 @@
 package dev.gatun.train;
 
-import dev.gatun.nn.DeviceBatch;
-import dev.gatun.op.Backend;
-import dev.gatun.tensor.Tensor;
+import java.util.List;
+import java.util.function.ToDoubleFunction;
 
-/// What a batch's outputs sum up to.
+/// What the figures of some targets sum up to: those of a batch, or of a dataset row.
 ///
 /// @param lossSum over its targets
 /// @param correct targets that had the largest logit
 /// @param entropySum over its targets
 record BatchFigures(long targets, double lossSum, long correct, double entropySum) {
+  static final BatchFigures NONE = new BatchFigures(0, 0, 0, 0);
 
-  /// Reads the figures that the last pass over `batch` left; waits for it.
-  static BatchFigures read(Backend backend, DeviceBatch batch) {
-    int targets = batch.trainedCount();
-    if (targets == 0) {
-      return new BatchFigures(0, 0, 0, 0);
-    }
-    Tensor figures = backend.download(batch.figures());
-    double loss = 0;
-    for (float value : figures.rows(0, 1).toFloats()) {
-      loss += value;
-    }
-    long correct = 0;
-    for (int value : DeviceBatch.correct(figures).toInts()) {
-      correct += value;
-    }
-    double entropy = 0;
-    for (float value : figures.rows(2, 1).toFloats()) {
-      entropy += value;
-    }
-    return new BatchFigures(targets, loss, correct, entropy);
+  BatchFigures plus(BatchFigures other) {
+    return new BatchFigures(
+        targets + other.targets,
+        lossSum + other.lossSum,
+        correct + other.correct,
+        entropySum + other.entropySum);
+  }
+
+  /// The mean of a figure over batches, whatever their sizes.
+  static double mean(List<BatchFigures> figures, ToDoubleFunction<BatchFigures> figure) {
+    return figures.stream().mapToDouble(figure).average().orElse(0);
   }
 
   double meanLoss() {

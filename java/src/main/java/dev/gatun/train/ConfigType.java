@@ -2,16 +2,20 @@ package dev.gatun.train;
 
 import dev.gatun.InputException;
 import dev.gatun.data.PackingStrategy;
+import dev.gatun.io.PathText;
 import dev.gatun.model.LoraConfig.Initialization;
 import dev.gatun.model.LoraConfig.Modules;
 import dev.gatun.model.LoraConfig.Modules.AllLinear;
 import dev.gatun.model.LoraConfig.Modules.Names;
 import dev.gatun.model.LoraConfig.Modules.Pattern;
+import dev.gatun.nn.LoraTargets;
 import dev.gatun.train.ConfigValue.Entry;
 import dev.gatun.train.ConfigValue.Mapping;
 import dev.gatun.train.ConfigValue.Scalar;
 import dev.gatun.train.ConfigValue.Sequence;
 import dev.gatun.train.SftConfig.GradientCheckpointing;
+import dev.gatun.train.SftConfig.Metric;
+import dev.gatun.train.SftConfig.Reporter;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -63,10 +67,10 @@ record ConfigType<T>(
 
   static ConfigType<Path> path() {
     return new ConfigType<>(
-        "a path",
+        "a path in characters that the locale of this system has",
         value -> {
           String text = scalar(value, String.class);
-          return text == null || text.isBlank() || text.indexOf('\0') >= 0 ? null : Path.of(text);
+          return text == null || text.isBlank() ? null : PathText.parse(text);
         },
         Path::toString);
   }
@@ -182,6 +186,20 @@ record ConfigType<T>(
         .map(names::get, constant -> constant.name().toLowerCase(Locale.ROOT));
   }
 
+  /// A figure of evaluations, with or without the prefix that it has in the log.
+  static ConfigType<Metric> metric() {
+    ConfigType<Metric> names = oneOf(Metric.class);
+    return new ConfigType<>(
+        names.expects,
+        names.choices,
+        value ->
+            names.convert.apply(
+                value instanceof Scalar scalar && scalar.value() instanceof String text
+                    ? new Scalar(scalar.location(), text.replaceFirst("^eval_", ""))
+                    : value),
+        names.toYaml);
+  }
+
   /// TRL's strategies; `bfd-requeue` is the older name of `bfd_split`.
   static ConfigType<PackingStrategy> packingStrategy() {
     ConfigType<PackingStrategy> names = oneOf(PackingStrategy.class);
@@ -209,6 +227,23 @@ record ConfigType<T>(
           return text != null && names.contains(text) ? text : null;
         },
         name -> name);
+  }
+
+  /// `none`, `all`, or who is reported to, one or a list.
+  static ConfigType<List<Reporter>> reporters() {
+    ConfigType<List<String>> names = list(text());
+    return new ConfigType<>(
+        "none, tensorboard or all",
+        value -> {
+          List<String> list = names.convert().apply(value);
+          if (list == null || list.isEmpty() || list.equals(List.of("none"))) {
+            return list == null ? null : List.of();
+          }
+          return List.of("tensorboard", "all").containsAll(list)
+              ? List.of(Reporter.TENSORBOARD)
+              : null;
+        },
+        reporters -> reporters.isEmpty() ? "none" : "tensorboard");
   }
 
   /// A count of steps, or below 1 a ratio of all steps.
@@ -241,7 +276,7 @@ record ConfigType<T>(
   static ConfigType<Modules> modules() {
     ConfigType<List<String>> names = list(text());
     return new ConfigType<>(
-        "a list of module names, 'all-linear', or a regular expression",
+        "a list of module names, 'all-linear', or a regular expression of at most 1000 characters",
         value -> {
           String text = scalar(value, String.class);
           List<String> list = names.convert().apply(value);
@@ -264,13 +299,15 @@ record ConfigType<T>(
   /// PEFT's `init_lora_weights`.
   static ConfigType<Initialization> initialization() {
     return new ConfigType<>(
-        "true (Kaiming uniform), false, gaussian or orthogonal",
+        "true (Kaiming uniform), false, gaussian, orthogonal, pissa, pissa_niter_N or loftq",
         value ->
-            switch (value instanceof Scalar s ? String.valueOf(s.value()) : "") {
+            switch (value instanceof Scalar s ? withoutIterations(s) : "") {
               case "true" -> Initialization.KAIMING_UNIFORM;
               case "false" -> Initialization.UNIFORM;
               case "gaussian" -> Initialization.GAUSSIAN;
               case "orthogonal" -> Initialization.ORTHOGONAL;
+              case "pissa" -> Initialization.PISSA;
+              case "loftq" -> Initialization.LOFTQ;
               default -> null;
             },
         initialization ->
@@ -278,11 +315,21 @@ record ConfigType<T>(
               case KAIMING_UNIFORM -> true;
               case GAUSSIAN -> "gaussian";
               case ORTHOGONAL -> "orthogonal";
+              case PISSA -> "pissa";
+              case LOFTQ -> "loftq";
               case UNIFORM -> false;
             });
   }
 
+  // How far PEFT approximates the decomposition; here it is computed to single precision.
+  private static String withoutIterations(Scalar scalar) {
+    return String.valueOf(scalar.value()).replaceFirst("^pissa_niter_[0-9]+$", "pissa");
+  }
+
   private static boolean isPattern(String text) {
+    if (text.length() > LoraTargets.LONGEST_PATTERN) {
+      return false;
+    }
     try {
       return !java.util.regex.Pattern.compile(text).pattern().isEmpty();
     } catch (PatternSyntaxException _) {
@@ -310,7 +357,7 @@ record ConfigType<T>(
           T single = value instanceof Scalar ? item.convert().apply(value) : null;
           return single != null ? List.of(single) : items(value, item);
         },
-        List::copyOf);
+        list -> list.stream().map(item.toYaml).toList());
   }
 
   /// A section of values of one type.

@@ -7,6 +7,9 @@ import org.jspecify.annotations.Nullable;
 
 /// A value of a configuration file together with where it stands.
 sealed interface ConfigValue {
+  /// Characters of a text that a message shows.
+  int LONGEST_SHOWN = 200;
+
   Location location();
 
   /// A place in a file, or an override on the command line.
@@ -40,9 +43,29 @@ sealed interface ConfigValue {
   /// @param key where the key stands
   record Entry(Location key, ConfigValue value) {}
 
+  /// The value as scalars, lists and maps.
+  default @Nullable Object plain() {
+    return switch (this) {
+      case Scalar(Location _, Object value) -> value;
+      case Sequence(Location _, List<ConfigValue> items) ->
+          items.stream().map(ConfigValue::plain).toList();
+      case Mapping(Location _, Map<String, Entry> entries) -> {
+        Map<String, @Nullable Object> values = new LinkedHashMap<>();
+        entries.forEach((name, entry) -> values.put(name, entry.value().plain()));
+        yield values;
+      }
+    };
+  }
+
   /// The value as people would name it in a message.
   default String describe() {
     return switch (this) {
+      case Scalar(Location _, String text) when text.length() > LONGEST_SHOWN ->
+          "the text '"
+              + text.substring(0, LONGEST_SHOWN)
+              + "…' of "
+              + text.length()
+              + " characters";
       case Scalar(Location _, String text) -> "the text '" + text + "'";
       case Scalar(Location _, Object value) when value == null -> "nothing";
       case Scalar(Location _, Object value) -> String.valueOf(value);

@@ -1,5 +1,6 @@
 package dev.gatun.train;
 
+import dev.gatun.data.DataFinding;
 import dev.gatun.data.OverlongPolicy;
 import java.nio.file.Path;
 import java.util.List;
@@ -106,6 +107,11 @@ final class DataKeys {
         ConfigType.bool(),
         SftConfigBuilder::shuffleDataset,
         c -> c.data().shuffleDataset());
+    keys.key(
+        "allow_findings",
+        ConfigType.list(ConfigType.oneOf(DataFinding.Allowable.class)),
+        SftConfigBuilder::allowFindings,
+        c -> c.data().allowFindings());
     keys.nullable(
         "cache_dir", ConfigType.path(), SftConfigBuilder::cacheDir, c -> c.data().cacheDir());
   }

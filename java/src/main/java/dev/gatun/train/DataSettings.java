@@ -1,6 +1,7 @@
 package dev.gatun.train;
 
 import dev.gatun.InputException;
+import dev.gatun.data.DataFinding;
 import dev.gatun.data.OverlongPolicy;
 import dev.gatun.data.PackingStrategy;
 import dev.gatun.text.AddedTokens;
@@ -31,6 +32,7 @@ public abstract sealed class DataSettings extends ChatSettings permits TrainingS
   private boolean paddingFree = false;
   private @Nullable Boolean completionOnlyLoss;
   private boolean shuffleDataset = false;
+  private List<DataFinding.Allowable> allowFindings = List.of();
   private @Nullable Path cacheDir;
 
   DataSettings() {}
@@ -130,6 +132,11 @@ public abstract sealed class DataSettings extends ChatSettings permits TrainingS
     return self();
   }
 
+  public SftConfigBuilder allowFindings(List<DataFinding.Allowable> value) {
+    allowFindings = value;
+    return self();
+  }
+
   public SftConfigBuilder cacheDir(@Nullable Path value) {
     cacheDir = value;
     return self();
@@ -159,6 +166,7 @@ public abstract sealed class DataSettings extends ChatSettings permits TrainingS
         paddingFree,
         completionOnlyLoss,
         shuffleDataset,
+        allowFindings,
         cacheDir,
         isAssistantOnlyLoss(),
         chat());

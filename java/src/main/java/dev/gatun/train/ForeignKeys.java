@@ -81,9 +81,7 @@ final class ForeignKeys {
     }
     for (String key :
         List.of(
-            "report_to",
             "run_name",
-            "logging_dir",
             "disable_tqdm",
             "log_level",
             "include_num_input_tokens_seen",
@@ -124,8 +122,6 @@ final class ForeignKeys {
             "load_in_8bit",
             "push_to_hub",
             "auto_find_batch_size",
-            "load_best_model_at_end",
-            "use_dora",
             "lora_bias",
             "fan_in_fan_out",
             "torch_compile",
@@ -150,6 +146,15 @@ final class ForeignKeys {
             "datasets")) {
       keys.put(key, neutral);
     }
+    keys.put(
+        "loftq_config",
+        new Refused(
+            List.of(
+                Map.of(),
+                Map.of("loftq_bits", 4L),
+                Map.of("loftq_iter", 1L),
+                Map.of("loftq_bits", 4L, "loftq_iter", 1L)),
+            "init_lora_weights: loftq works in 4 bit and one iteration, so that the adapter fits the checkpoint loaded in 4 bit; leave it out"));
     keys.put("fp16", new Refused(List.of(false), "float16 needs loss scaling; use bf16"));
     keys.put("bnb_4bit_quant_type", new Refused(List.of("nf4"), "use nf4"));
     keys.put("bias", new Refused(List.of("none"), "use none"));

@@ -54,6 +54,11 @@ public record MemoryPlan(List<Line> lines, Budget budget, Host host) {
     return lines.stream().mapToLong(Line::bytes).sum();
   }
 
+  /// Whether everything can be reserved.
+  public boolean fits() {
+    return totalBytes() <= budget.bytes() && host.bytes() <= host.budgetBytes();
+  }
+
   /// Refuses a run that will not fit.
   ///
   /// @throws FailureException that names the largest part and what to change

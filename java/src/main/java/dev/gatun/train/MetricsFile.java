@@ -81,6 +81,7 @@ final class MetricsFile implements TrainingListener {
     line.put("tokens", step.tokens());
     line.put("num_tokens", step.tokensSeen());
     line.put("tokens_per_second", step.tokensPerSecond());
+    line.put("model_flops_per_second", step.flopsPerSecond());
     append(line);
   }
 

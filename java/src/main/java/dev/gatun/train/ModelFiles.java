@@ -1,5 +1,6 @@
 package dev.gatun.train;
 
+import dev.gatun.adapter.PlainLora;
 import dev.gatun.io.AdapterFiles;
 import dev.gatun.io.AtomicFiles;
 import dev.gatun.io.JsonObject;
@@ -14,6 +15,7 @@ import dev.gatun.tensor.Tensor;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
@@ -36,7 +38,8 @@ final class ModelFiles {
     Map<String, Tensor> values = model.parameters().download();
     LoraConfig lora = config.lora();
     if (lora != null) {
-      AdapterFiles.write(directory, adapter(lora, values));
+      PeftAdapter trained = adapter(lora, values);
+      AdapterFiles.write(directory, PlainLora.of(trained, training.adapters()));
     } else {
       writeCheckpoint(directory, values);
     }
@@ -48,7 +51,9 @@ final class ModelFiles {
       modules.put(
           path,
           new LowRank(
-              value(values, ModuleTree.loraA(path)), value(values, ModuleTree.loraB(path))));
+              value(values, ModuleTree.loraA(path)),
+              value(values, ModuleTree.loraB(path)),
+              values.get(ModuleTree.loraMagnitude(path))));
     }
     Map<String, Tensor> saved = new TreeMap<>();
     for (String path : training.replaced().starts().keySet()) {
@@ -86,6 +91,21 @@ final class ModelFiles {
       RunDirectory.copy(source, target);
     } else {
       AtomicFiles.writeText(target, stored.textWith("vocab_size", vocabulary));
+    }
+  }
+
+  /// Writes what [#write] wrote elsewhere, byte for byte.
+  ///
+  /// @param checkpoint where it was written
+  void copy(Path checkpoint, Path directory) {
+    List<String> names =
+        config.lora() == null
+            ? List.of("model.safetensors", "config.json", "generation_config.json")
+            : List.of(AdapterFiles.TENSORS, AdapterFiles.CONFIG);
+    for (String name : names) {
+      if (Files.isRegularFile(checkpoint.resolve(name))) {
+        RunDirectory.copy(checkpoint.resolve(name), directory.resolve(name));
+      }
     }
   }
 

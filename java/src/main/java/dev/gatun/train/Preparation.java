@@ -2,6 +2,8 @@ package dev.gatun.train;
 
 import dev.gatun.InputException;
 import dev.gatun.adapter.AdapterStart;
+import dev.gatun.adapter.WeightInitializer;
+import dev.gatun.data.DataFinding;
 import dev.gatun.data.Dataset;
 import dev.gatun.data.PreparedDataset;
 import dev.gatun.data.SftDataOptions;
@@ -10,9 +12,11 @@ import dev.gatun.data.TokenCache;
 import dev.gatun.io.AdapterFiles;
 import dev.gatun.io.Checkpoint;
 import dev.gatun.io.PeftAdapter;
+import dev.gatun.io.Subtracted;
 import dev.gatun.model.LoraConfig;
 import dev.gatun.model.ModelConfig;
 import dev.gatun.nn.LoraInitializer;
+import dev.gatun.nn.LoraModule;
 import dev.gatun.nn.LoraTargets;
 import dev.gatun.nn.ModuleTree;
 import dev.gatun.nn.ModulesToSave;
@@ -21,7 +25,9 @@ import dev.gatun.text.Tokenizer;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
+import java.util.SortedMap;
 import org.jspecify.annotations.Nullable;
 
 /// Opens what a configuration names: checkpoint, tokenizer, data. Everything is checked before
@@ -31,7 +37,6 @@ final class Preparation implements AutoCloseable {
   private final Resources resources = new Resources();
   private final TrainingInputs inputs;
   private final ServingFiles servingFiles;
-  private final List<String> notices;
 
   private Preparation(SftConfig given) {
     try {
@@ -43,17 +48,25 @@ final class Preparation implements AutoCloseable {
       Checkpoint checkpoint = checkpoint(tokenizer, adapter);
       resources.add(checkpoint::close);
       requireTrainable(checkpoint.config());
-      Training training = training(checkpoint.config(), adapter);
+      Training training = training(checkpoint, adapter);
       requireTrainedRows(tokenizer, checkpoint.config(), training);
       requireVocabulary(tokenizer, checkpoint);
       servingFiles = ServingFiles.of(config, tokenizer);
-      notices = notices(tokenizer.changes(), checkpoint.config());
+      List<String> notices = notices(tokenizer.changes(), checkpoint.config());
       PreparedDataset rows = prepare(config.data().datasetPath(), tokenizer, false);
       List<Path> evaluationFiles = config.data().evalDatasetPath();
       PreparedDataset evaluation =
           evaluationFiles.isEmpty() ? null : prepare(evaluationFiles, tokenizer, true);
+      notices.addAll(notices(TrainingRecipe.checks(config, tokenizer).of(rows, evaluation)));
       inputs =
-          new TrainingInputs(checkpoint, TrainingRecipe.format(config), training, rows, evaluation);
+          new TrainingInputs(
+              checkpoint,
+              TrainingRecipe.format(config),
+              training,
+              rows,
+              evaluation,
+              subtracted(training),
+              notices);
     } catch (RuntimeException e) {
       resources.close();
       throw e;
@@ -100,11 +113,6 @@ final class Preparation implements AutoCloseable {
   /// What goes beside the trained weights.
   ServingFiles servingFiles() {
     return servingFiles;
-  }
-
-  /// What the user should know before training starts.
-  List<String> notices() {
-    return notices;
   }
 
   /// The base model with rows for the tokens that are new, or that an adapter brings.
@@ -162,7 +170,7 @@ final class Preparation implements AutoCloseable {
           "the tokenizer already has %s, so nothing is added for it"
               .formatted(String.join(", ", changes.known())));
     }
-    return List.copyOf(notices);
+    return notices;
   }
 
   private void requireTrainable(ModelConfig model) {
@@ -173,21 +181,30 @@ final class Preparation implements AutoCloseable {
     }
   }
 
-  private Training training(ModelConfig model, @Nullable PeftAdapter adapter) {
+  private Training training(Checkpoint checkpoint, @Nullable PeftAdapter adapter) {
+    ModelConfig model = checkpoint.config();
     if (adapter != null) {
       return AdapterStart.training(
-          adapter, model, String.valueOf(config.model().adapterNameOrPath()));
+          adapter, checkpoint, String.valueOf(config.model().adapterNameOrPath()));
     }
     LoraConfig lora = config.lora();
     return lora == null
         ? new Training.Full()
-        : new Training.Lora(
-            LoraInitializer.initialize(
-                LoraTargets.resolve(lora, model),
-                model,
-                lora.initialization(),
-                config.loop().seed()),
-            ModulesToSave.resolve(lora, model));
+        : new Training.Lora(start(lora, checkpoint), ModulesToSave.resolve(lora, model));
+  }
+
+  private SortedMap<String, LoraModule> start(LoraConfig lora, Checkpoint checkpoint) {
+    SortedMap<String, LoraConfig.Adapted> targets = LoraTargets.resolve(lora, checkpoint.config());
+    long seed = config.loop().seed();
+    return WeightInitializer.needsWeights(lora.initialization())
+        ? WeightInitializer.initialize(
+            targets, checkpoint, lora.initialization(), TrainingRecipe.format(config), seed)
+        : LoraInitializer.initialize(targets, checkpoint.config(), lora.initialization(), seed);
+  }
+
+  private Map<String, Subtracted> subtracted(Training training) {
+    LoraConfig lora = config.lora();
+    return lora == null ? Map.of() : WeightInitializer.subtracted(lora, training.adapters());
   }
 
   private void requireVocabulary(Tokenizer tokenizer, Checkpoint checkpoint) {
@@ -202,16 +219,31 @@ final class Preparation implements AutoCloseable {
     }
   }
 
+  /// @throws InputException if a finding stops the run
+  private static List<String> notices(List<DataFinding> findings) {
+    List<String> stops =
+        findings.stream().filter(DataFinding::stops).map(DataFinding::message).toList();
+    if (!stops.isEmpty()) {
+      throw new InputException("the training data: " + String.join("; and ", stops));
+    }
+    return findings.stream().map(DataFinding::message).toList();
+  }
+
   private PreparedDataset prepare(List<Path> files, Tokenizer tokenizer, boolean evaluation) {
+    PreparedDataset rows = prepare(config, files, tokenizer, evaluation);
+    resources.add(rows::close);
+    return rows;
+  }
+
+  /// Tokenises data files, or maps what the cache has of them.
+  static PreparedDataset prepare(
+      SftConfig config, List<Path> files, Tokenizer tokenizer, boolean evaluation) {
     SftDataOptions options = TrainingRecipe.dataOptions(config, evaluation);
     Dataset dataset = files.size() == 1 ? Dataset.open(files.getFirst()) : Dataset.of(files);
     Path cache = config.data().cacheDir();
-    PreparedDataset rows =
-        cache == null
-            ? SftPreparation.prepare(dataset, tokenizer, options)
-            : TokenCache.prepare(dataset, tokenizer, options, cache);
-    resources.add(rows::close);
-    return rows;
+    return cache == null
+        ? SftPreparation.prepare(dataset, tokenizer, options)
+        : TokenCache.prepare(dataset, tokenizer, options, cache);
   }
 
   @Override

@@ -8,6 +8,7 @@ import dev.gatun.train.TrainingEvent.Started;
 import dev.gatun.train.TrainingEvent.StepFinished;
 import java.time.Duration;
 import java.util.Locale;
+import java.util.OptionalDouble;
 import java.util.function.Consumer;
 
 /// Tells a run's progress in plain lines, for logs and pipes. Updates are told every `everySteps`
@@ -59,19 +60,28 @@ public final class ProgressLines implements TrainingListener {
                 started.schedule().updatesPerEpoch()));
   }
 
-  /// One update in a line: `step 10/60 loss 0.8123 grad norm 1.21 lr 2.00e-03 3210 tokens/s ETA
-  /// 0:12`.
+  /// One update in a line: `step 10/60 loss 0.8123 grad norm 1.21 lr 2.00e-03 3210 tokens/s 41 % of
+  /// peak ETA 0:12`.
   public static String line(StepFinished step) {
     return String.format(
         Locale.ROOT,
-        "step %d/%d  loss %.4f  grad norm %.3g  lr %.3g  %,.0f tokens/s  ETA %s",
+        "step %d/%d  loss %.4f  grad norm %.3g  lr %.3g  %,.0f tokens/s%s  ETA %s",
         step.step(),
         step.steps(),
         step.loss(),
         step.gradientNorm(),
         step.learningRate(),
         step.tokensPerSecond(),
+        shareOfPeak(step),
         clock(step.remaining()));
+  }
+
+  /// ` 41 % of peak`; empty if the peak is not known.
+  public static String shareOfPeak(StepFinished step) {
+    OptionalDouble share = step.shareOfPeak();
+    return share.isPresent()
+        ? String.format(Locale.ROOT, "  %.0f %% of peak", 100 * share.getAsDouble())
+        : "";
   }
 
   /// One evaluation in a line.
@@ -79,10 +89,11 @@ public final class ProgressLines implements TrainingListener {
     EvaluationResult result = evaluated.result();
     return String.format(
         Locale.ROOT,
-        "step %d  eval loss %.4f (row-weighted %.4f)  accuracy %.2f %%  %,d targets",
+        "step %d  eval loss %.4f (row-weighted %.4f)  perplexity %.4g  accuracy %.2f %%  %,d targets",
         evaluated.step(),
         result.loss(),
         result.rowWeightedLoss(),
+        result.perplexity(),
         100 * result.meanTokenAccuracy(),
         result.targets());
   }

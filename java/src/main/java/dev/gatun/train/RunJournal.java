@@ -1,7 +1,11 @@
 package dev.gatun.train;
 
+import dev.gatun.FailureException;
+import dev.gatun.InputException;
 import dev.gatun.data.PreparedDataset;
 import dev.gatun.io.AtomicFiles;
+import dev.gatun.report.RunReport;
+import dev.gatun.report.RunSummary;
 import dev.gatun.train.SftConfig.Interval;
 import dev.gatun.train.TrainingEvent.Evaluated;
 import dev.gatun.train.TrainingEvent.Finished;
@@ -18,12 +22,13 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /// Keeps count of a run: knows what is due, tells the listeners, writes the files.
-final class RunJournal {
+final class RunJournal implements AutoCloseable {
   private final SftConfig config;
   private final TrainingSession session;
   private final TrainingInputs inputs;
   private final RunDirectory directory;
   private final ModelFiles model;
+  private final BestModel best;
   private final ServingFiles serving;
   private final TrainerState state;
   private final List<TrainingListener> listeners;
@@ -31,6 +36,7 @@ final class RunJournal {
   private final int evalSteps;
   private final int saveSteps;
   private final MetricsFile metrics;
+  private final TensorBoardLog tensorBoard;
   private final @Nullable RunIdentity identity;
   private long startedAt = System.nanoTime();
   private long updateStartedAt = startedAt;
@@ -39,6 +45,7 @@ final class RunJournal {
   private @Nullable EvaluationResult lastEvaluation;
   private int evaluatedAt = -1;
   private int savedAt = -1;
+  private @Nullable RunSummary summary; // made when it is first written
 
   RunJournal(
       SftConfig config,
@@ -55,28 +62,31 @@ final class RunJournal {
     model = new ModelFiles(config, inputs.training(), session.model());
     UpdateOrder order = session.order();
     schedule = new TrainingEvent.Schedule(order.updates(), order.updatesPerEpoch(), order.epochs());
-    state = new TrainerState(config, schedule, session.decoderParameters());
-    Double everyEval = config.evaluation().evalSteps();
-    evalSteps =
-        Steps.every(
-            everyEval == null ? config.evaluation().loggingSteps() : everyEval, order.updates());
+    best = new BestModel(config.evaluation().selection(), config.output().saveStrategy());
+    state = new TrainerState(config, schedule, session.decoderParameters(), best);
+    evalSteps = Steps.everyEvaluation(config.evaluation(), order.updates());
     saveSteps = Steps.every(config.output().saveSteps(), order.updates());
     this.listeners = new ArrayList<>(listeners);
     metrics = new MetricsFile(directory.file(RunCheckpoint.METRICS));
     this.listeners.add(metrics);
+    tensorBoard = TensorBoardLog.of(config);
     boolean resumable =
         config.output().saveStrategy() != Interval.NO && !config.output().saveOnlyModel();
     identity = resumable ? RunIdentity.of(config) : null;
   }
 
   /// Tells what was read and planned, and goes on where a checkpoint was written.
-  ///
-  /// @param notices of the preparation
-  void start(Resumption resumption, List<String> notices) {
+  void start(Resumption resumption) {
     resumption.notices().forEach(notice -> tell(new Notice(notice)));
-    notices.forEach(notice -> tell(new Notice(notice)));
     PreparedDataset evaluation = inputs.evaluation();
+    inputs.notices().forEach(notice -> tell(new Notice(notice)));
     inputs.rows().report().notices().forEach(notice -> tell(new Notice(notice)));
+    if (evaluation != null) {
+      evaluation
+          .report()
+          .notices()
+          .forEach(notice -> tell(new Notice("Evaluation data: " + notice)));
+    }
     int longest = TrainingInputs.longest(inputs.rows());
     int positions = session.model().config().maxPositions();
     if (longest > positions) {
@@ -105,7 +115,12 @@ final class RunJournal {
     checkpoint.restore(session);
     RunState saved = checkpoint.state();
     state.restore(checkpoint.trainerState(), saved.sums(), saved.tokensSeen());
+    String lost = best.restore(checkpoint.trainerState(), checkpoint.directory());
+    if (lost != null) {
+      tell(new Notice(lost));
+    }
     metrics.restore(checkpoint.metrics());
+    tensorBoard.restore(state.history().size(), saved.step());
     last = session.order().update(saved.step());
     rowsSeen = saved.rowsSeen();
     evaluatedAt = saved.evaluatedAt();
@@ -131,62 +146,124 @@ final class RunJournal {
             figures.meanTokenAccuracy(),
             figures.entropy(),
             Duration.ofNanos(now - startedAt),
-            Duration.ofNanos(now - updateStartedAt));
+            Duration.ofNanos(now - updateStartedAt),
+            new TrainingEvent.Work(figures.flops(), session.peakFlops()));
     last = update;
     rowsSeen += update.microBatches().stream().mapToLong(rows -> rows.length).sum();
     state.on(event);
+    tensorBoard.show(state.history());
     tell(event);
     updateStartedAt = System.nanoTime();
   }
 
-  /// Records an evaluation of the parameters as they are.
-  void evaluated(EvaluationResult result) {
+  /// Evaluates the parameters as they are.
+  void evaluate() {
+    EvaluationResult result = PauseEvent.during("evaluation", step(), session::evaluate);
     Evaluated event = new Evaluated(step(), last == null ? 0 : last.epoch(), result);
     evaluatedAt = step();
     lastEvaluation = result;
     state.on(event);
+    tensorBoard.show(state.history());
     tell(event);
+    // What an evaluation at the start finds is no model of this run.
+    if (last != null && Steps.isDelayOver(config.evaluation(), last)) {
+      best.evaluated(step(), result);
+    }
     updateStartedAt = System.nanoTime();
   }
 
+  /// By `eval_strategy`; and the end of a complete run is evaluated if there is data for it.
   boolean evaluationIsDue() {
-    return last != null && Steps.due(config.evaluation().evalStrategy(), evalSteps, last);
+    if (last == null || evaluatedAt == step()) {
+      return false;
+    }
+    SftConfig.Evaluation evaluation = config.evaluation();
+    return (Steps.due(evaluation.evalStrategy(), evalSteps, last)
+            && Steps.isDelayOver(evaluation, last))
+        || (inputs.evaluation() != null && isComplete());
   }
 
-  /// The end of a complete run is evaluated if there is data for it.
-  boolean finalEvaluationIsDue() {
-    return inputs.evaluation() != null && isComplete() && evaluatedAt != step();
+  /// Whether the evaluations so far end the run here.
+  boolean isStoppedEarly() {
+    return best.isPatienceOver();
   }
 
-  /// The last update is saved by [#finish].
+  /// The last update is saved by [#finish], and where evaluations are compared as a checkpoint,
+  /// too, since it may be the best.
   boolean saveIsDue() {
     Interval strategy = config.output().saveStrategy();
-    return last != null && !isComplete() && Steps.due(strategy, saveSteps, last);
+    if (last == null || savedAt == step() || strategy == Interval.NO) {
+      return false;
+    }
+    return isComplete() ? best.isTracked() : Steps.due(strategy, saveSteps, last);
   }
 
   void saveCheckpoint() {
     savedAt = step();
-    tell(new Saved(step(), directory.checkpoint(step(), this::writeCheckpoint)));
+    best.saving(step(), directory.checkpoint(step()));
+    tell(
+        new Saved(
+            step(),
+            PauseEvent.during(
+                "checkpoint",
+                step(),
+                () -> directory.checkpoint(step(), this::writeCheckpoint, best.checkpoint()))));
+    report();
     updateStartedAt = System.nanoTime();
   }
 
   /// Saves the end of the run, and of one that was stopped what it needs to go on.
   TrainingResult finish() {
-    if (identity != null && step() > 0 && !isComplete() && savedAt != step()) {
+    boolean stopped = !isComplete() && !isStoppedEarly();
+    if (identity != null && step() > 0 && stopped && savedAt != step()) {
       saveCheckpoint();
+    }
+    if (!isComplete() && isStoppedEarly()) {
+      tell(new Notice(best.describePatience()));
     }
     Duration elapsed = Duration.ofNanos(System.nanoTime() - startedAt);
     state.finish(elapsed, rowsSeen);
+    tensorBoard.show(state.history());
     writeAll(directory.path());
+    if (config.evaluation().selection().loadBestModelAtEnd() && !stopped) {
+      loadBest();
+    }
     AtomicFiles.writeText(directory.file(RunCheckpoint.CONFIG), resolvedConfiguration());
     tell(new Saved(step(), directory.path()));
-    tell(new Finished(step(), !isComplete(), state.meanLoss(), elapsed, directory.path()));
+    report();
+    tell(new Finished(step(), stopped, state.meanLoss(), elapsed, directory.path()));
     return new TrainingResult(
         step(),
-        !isComplete(),
+        stopped,
         state.meanLoss(),
         evaluatedAt == step() ? lastEvaluation : null,
         directory.path());
+  }
+
+  /// Makes the best checkpoint the result.
+  private void loadBest() {
+    Path checkpoint = best.checkpoint();
+    if (checkpoint == null) {
+      tell(
+          new Notice(
+              "load_best_model_at_end: no checkpoint of an evaluated update is there, so the last update is the final model"));
+      return;
+    }
+    try {
+      if (!config.output().saveOnlyModel()) {
+        RunCheckpoint.open(checkpoint);
+      }
+      model.copy(checkpoint, directory.path());
+    } catch (InputException e) {
+      throw new FailureException(
+          "the best checkpoint cannot become the final model, which is that of the last update: "
+              + e.getMessage(),
+          e);
+    }
+    tell(
+        new Notice(
+            "the final model is that of %s; the best evaluation was %s"
+                .formatted(checkpoint, best.describe())));
   }
 
   /// Saves the parameters of the update before one that failed, unless that one already spoilt
@@ -205,6 +282,35 @@ final class RunJournal {
     writeAll(directory.path());
     tell(new Saved(step(), directory.path()));
     return "the state after update %d is in %s".formatted(step(), directory.path());
+  }
+
+  /// Writes the page about the run so far. What it shows is in other files too, so that nothing is
+  /// lost if it cannot be made.
+  private void report() {
+    try {
+      summary().write(directory.path());
+      RunReport.write(directory.path());
+    } catch (InputException | FailureException e) {
+      tell(new Notice("%s is not written: %s".formatted(RunReport.FILE, e.getMessage())));
+    }
+  }
+
+  private RunSummary summary() {
+    if (summary == null) {
+      summary = newSummary();
+    }
+    return summary;
+  }
+
+  private RunSummary newSummary() {
+    return new RunSummary(
+        session.device(),
+        session.model().parameters().count(),
+        schedule.updates(),
+        session.memoryPlan().lines().stream()
+            .map(line -> new RunSummary.Arena(line.arena(), line.holds(), line.bytes()))
+            .toList(),
+        RunSummary.Lengths.of(inputs.sequenceLengths()));
   }
 
   private void writeAll(Path target) {
@@ -248,6 +354,11 @@ final class RunJournal {
 
   private boolean isComplete() {
     return step() >= schedule.updates();
+  }
+
+  @Override
+  public void close() {
+    tensorBoard.close();
   }
 
   private void tell(TrainingEvent event) {

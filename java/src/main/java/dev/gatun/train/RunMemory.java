@@ -26,28 +26,36 @@ import org.jspecify.annotations.Nullable;
 /// The bytes of every arena of a run, and what its layers keep.
 ///
 /// @param options how the model is built
+/// @param parameterCount elements of all that is trained
 /// @param weightBytes what is copied or converted; weights used where the checkpoint is mapped take
 ///   none
 /// @param inputBytes one micro-batch
 /// @param outputBytes the outputs of an update's micro-batches, and the factor of their losses
 record RunMemory(
-    MemoryPlan plan, Options options, long weightBytes, long inputBytes, long outputBytes) {
+    MemoryPlan plan,
+    Options options,
+    long parameterCount,
+    long weightBytes,
+    long inputBytes,
+    long outputBytes) {
 
   private static final int ACTIVATIONS = 3; // their line in the table
 
   static RunMemory plan(TrainingInputs inputs, Backend backend, SftConfig config) {
+    return plan(inputs, backend, config, inputs.limits(config), backend.memoryBytes());
+  }
+
+  /// @param limits of the batches
+  /// @param available what arenas can have in all; `Long.MAX_VALUE` if that is not known
+  static RunMemory plan(
+      TrainingInputs inputs, Backend backend, SftConfig config, Limits limits, long available) {
     ModelConfig modelConfig = inputs.checkpoint().config();
-    Limits limits = inputs.limits(config);
-    ModelWeights weights = planned(modelConfig, inputs.format(), backend);
-    Function<Checkpointing, Options> options =
-        kept -> TrainingRecipe.options(config.loop(), modelConfig, kept);
-    Function<Checkpointing, MemoryNeed> needs =
-        kept ->
-            CausalLm.memoryNeed(
-                backend, modelConfig, weights, inputs.training(), limits, options.apply(kept));
+    Function<Checkpointing, MemoryNeed> needs = needs(inputs, backend, config, limits);
     // All but activations is the same whatever layers keep.
     MemoryNeed any = needs.apply(CheckpointPolicy.PER_LAYER);
-    long weightBytes = ModelLoader.plannedBytes(inputs.checkpoint(), backend, inputs.format());
+    long weightBytes =
+        ModelLoader.plannedBytes(
+            inputs.checkpoint(), backend, inputs.format(), inputs.subtracted());
     long outputBytes =
         config.loop().gradientAccumulationSteps() * any.outputBytes()
             + TensorArena.sizeOf(DType.F32, 1);
@@ -70,7 +78,7 @@ record RunMemory(
             "batch",
             "two micro-batches and an update's losses",
             2 * any.inputBytes() + outputBytes));
-    Limit limit = Limit.of(backend, config.loop().memoryLimit());
+    Limit limit = Limit.of(available, config.loop().memoryLimit());
     Checkpointing checkpointing =
         TrainingRecipe.checkpointing(config.loop())
             .orElseGet(() ->
@@ -82,17 +90,41 @@ record RunMemory(
       holds += "; checkpointing: " + chosen;
     }
     lines.add(ACTIVATIONS, new MemoryPlan.Line("activations", holds, need.activationBytes()));
+    if (need.decodedBytes() > 0) {
+      lines.add(
+          ACTIVATIONS,
+          new MemoryPlan.Line("decoded weights", "kept in 16 bit besides", need.decodedBytes()));
+    }
     MemoryPlan plan = withBackend(lines, new Pinned(need.offloadBytes(), paged), backend, limit);
     return new RunMemory(
-        plan, options.apply(checkpointing), weightBytes, need.inputBytes(), outputBytes);
+        plan,
+        TrainingRecipe.options(config.loop(), modelConfig, checkpointing),
+        need.parameterCount(),
+        weightBytes,
+        need.inputBytes(),
+        outputBytes);
+  }
+
+  /// What the model takes, by what its layers keep.
+  static Function<Checkpointing, MemoryNeed> needs(
+      TrainingInputs inputs, Backend backend, SftConfig config, Limits limits) {
+    ModelConfig model = inputs.checkpoint().config();
+    ModelWeights weights = planned(model, inputs.format(), backend);
+    return kept ->
+        CausalLm.memoryNeed(
+            backend,
+            model,
+            weights,
+            inputs.training(),
+            limits,
+            TrainingRecipe.options(config.loop(), model, kept));
   }
 
   /// What arenas may take.
   ///
   /// @param set whether the configuration says so, not the device
   private record Limit(long bytes, boolean set) {
-    static Limit of(Backend backend, @Nullable Long set) {
-      long free = backend.memoryBytes();
+    static Limit of(long free, @Nullable Long set) {
       return set == null || set >= free ? new Limit(free, false) : new Limit(set, true);
     }
 

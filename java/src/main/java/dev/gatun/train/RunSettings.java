@@ -2,8 +2,12 @@ package dev.gatun.train;
 
 import dev.gatun.train.SftConfig.Evaluation;
 import dev.gatun.train.SftConfig.Interval;
+import dev.gatun.train.SftConfig.Metric;
 import dev.gatun.train.SftConfig.Output;
+import dev.gatun.train.SftConfig.Reporter;
+import dev.gatun.train.SftConfig.Selection;
 import java.nio.file.Path;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /// The keys of evaluation and output. One of the layers of [SftConfigBuilder], which has all keys.
@@ -12,8 +16,16 @@ public abstract sealed class RunSettings extends TrainingSettings permits Adapte
   private boolean loggingFirstStep = false;
   private Interval evalStrategy = Interval.NO;
   private @Nullable Double evalSteps;
+  private double evalDelay = 0;
   private boolean evalOnStart = false;
   private int perDeviceEvalBatchSize = 8;
+  private List<Reporter> reportTo = List.of();
+  private @Nullable Path loggingDir;
+  private boolean loadBestModelAtEnd = false;
+  private @Nullable Metric metricForBestModel;
+  private @Nullable Boolean greaterIsBetter;
+  private @Nullable Integer earlyStoppingPatience;
+  private double earlyStoppingThreshold = 0;
   private @Nullable Path outputDir;
   private boolean overwriteOutputDir = false;
   private Interval saveStrategy = Interval.STEPS;
@@ -45,6 +57,11 @@ public abstract sealed class RunSettings extends TrainingSettings permits Adapte
     return self();
   }
 
+  public SftConfigBuilder evalDelay(double value) {
+    evalDelay = value;
+    return self();
+  }
+
   public SftConfigBuilder evalOnStart(boolean value) {
     evalOnStart = value;
     return self();
@@ -52,6 +69,41 @@ public abstract sealed class RunSettings extends TrainingSettings permits Adapte
 
   public SftConfigBuilder perDeviceEvalBatchSize(int value) {
     perDeviceEvalBatchSize = value;
+    return self();
+  }
+
+  public SftConfigBuilder reportTo(List<Reporter> value) {
+    reportTo = value;
+    return self();
+  }
+
+  public SftConfigBuilder loggingDir(@Nullable Path value) {
+    loggingDir = value;
+    return self();
+  }
+
+  public SftConfigBuilder loadBestModelAtEnd(boolean value) {
+    loadBestModelAtEnd = value;
+    return self();
+  }
+
+  public SftConfigBuilder metricForBestModel(@Nullable Metric value) {
+    metricForBestModel = value;
+    return self();
+  }
+
+  public SftConfigBuilder greaterIsBetter(@Nullable Boolean value) {
+    greaterIsBetter = value;
+    return self();
+  }
+
+  public SftConfigBuilder earlyStoppingPatience(@Nullable Integer value) {
+    earlyStoppingPatience = value;
+    return self();
+  }
+
+  public SftConfigBuilder earlyStoppingThreshold(double value) {
+    earlyStoppingThreshold = value;
     return self();
   }
 
@@ -101,8 +153,17 @@ public abstract sealed class RunSettings extends TrainingSettings permits Adapte
         loggingFirstStep,
         evalStrategy,
         evalSteps,
+        evalDelay,
         evalOnStart,
-        perDeviceEvalBatchSize);
+        perDeviceEvalBatchSize,
+        reportTo,
+        loggingDir,
+        new Selection(
+            loadBestModelAtEnd,
+            metricForBestModel,
+            greaterIsBetter,
+            earlyStoppingPatience,
+            earlyStoppingThreshold));
   }
 
   final Output output() {

@@ -1,6 +1,7 @@
 package dev.gatun.train;
 
 import dev.gatun.data.ChatOptions;
+import dev.gatun.data.DataFinding;
 import dev.gatun.data.OverlongPolicy;
 import dev.gatun.data.PackingStrategy;
 import dev.gatun.model.LoraConfig;
@@ -9,8 +10,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.function.ToDoubleFunction;
 import org.jspecify.annotations.Nullable;
 
 /// Everything a fine-tuning run is told: TRL's `SFTConfig`, the part of Hugging Face's
@@ -76,6 +79,7 @@ public record SftConfig(
   /// @param overlongPolicy what happens to longer rows; packing strategies cut by their own rule
   /// @param evalPacking null for the value of `packing`
   /// @param completionOnlyLoss null for true exactly if the data has prompts and completions
+  /// @param allowFindings what may be wrong with the data without stopping the run
   /// @param cacheDir where tokenised data is kept, or null for nowhere
   /// @param assistantOnlyLoss whether only the assistant's turns of conversations are trained
   /// @param chat how conversations become rows
@@ -91,12 +95,14 @@ public record SftConfig(
       boolean paddingFree,
       @Nullable Boolean completionOnlyLoss,
       boolean shuffleDataset,
+      List<DataFinding.Allowable> allowFindings,
       @Nullable Path cacheDir,
       boolean assistantOnlyLoss,
       ChatOptions chat) {
     public Data {
       datasetPath = List.copyOf(datasetPath);
       evalDatasetPath = List.copyOf(evalDatasetPath);
+      allowFindings = List.copyOf(allowFindings);
     }
   }
 
@@ -156,13 +162,78 @@ public record SftConfig(
   /// When figures are taken. Step counts below 1 are ratios of all updates, rounded up.
   ///
   /// @param evalSteps null for `loggingSteps`
+  /// @param evalDelay updates, with `EPOCH` epochs, before which no evaluation is due
+  /// @param reportTo who is told the entries of the log beside the run's own files
+  /// @param loggingDir where they are, null for `runs` in the output directory
   public record Evaluation(
       double loggingSteps,
       boolean loggingFirstStep,
       Interval evalStrategy,
       @Nullable Double evalSteps,
+      double evalDelay,
       boolean evalOnStart,
-      int perDeviceEvalBatchSize) {}
+      int perDeviceEvalBatchSize,
+      List<Reporter> reportTo,
+      @Nullable Path loggingDir,
+      Selection selection) {
+    public Evaluation {
+      reportTo = List.copyOf(reportTo);
+    }
+  }
+
+  /// What evaluations decide.
+  ///
+  /// @param loadBestModelAtEnd whether the best checkpoint becomes the result, not the last update
+  /// @param metricForBestModel null for the loss with `loadBestModelAtEnd`, otherwise for none
+  /// @param greaterIsBetter null for false exactly if the metric is a loss
+  /// @param earlyStoppingPatience evaluations in a row without progress that end the run, or null
+  /// @param earlyStoppingThreshold what must be exceeded to count as progress
+  public record Selection(
+      boolean loadBestModelAtEnd,
+      @Nullable Metric metricForBestModel,
+      @Nullable Boolean greaterIsBetter,
+      @Nullable Integer earlyStoppingPatience,
+      double earlyStoppingThreshold) {
+    /// What evaluations are compared by, or null if they are not.
+    public @Nullable Metric metric() {
+      return metricForBestModel == null && loadBestModelAtEnd ? Metric.LOSS : metricForBestModel;
+    }
+
+    /// The direction of [#metric].
+    public boolean isGreaterBetter() {
+      return greaterIsBetter == null
+          ? metric() != Metric.LOSS && metric() != Metric.TOKEN_LOSS
+          : greaterIsBetter;
+    }
+  }
+
+  /// Figures of an evaluation that can be compared.
+  public enum Metric {
+    LOSS(EvaluationResult::rowWeightedLoss),
+    TOKEN_LOSS(EvaluationResult::loss),
+    MEAN_TOKEN_ACCURACY(EvaluationResult::meanTokenAccuracy),
+    ENTROPY(EvaluationResult::entropy);
+
+    private final ToDoubleFunction<EvaluationResult> value;
+
+    Metric(ToDoubleFunction<EvaluationResult> value) {
+      this.value = value;
+    }
+
+    double of(EvaluationResult result) {
+      return value.applyAsDouble(result);
+    }
+
+    /// Its name in `trainer_state.json`.
+    String figure() {
+      return "eval_" + name().toLowerCase(Locale.ROOT);
+    }
+  }
+
+  /// Programs that show runs.
+  public enum Reporter {
+    TENSORBOARD
+  }
 
   /// What is written, and where.
   ///

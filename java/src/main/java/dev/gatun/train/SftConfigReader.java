@@ -183,8 +183,7 @@ public final class SftConfigReader {
     if (refused == null) {
       throw unknown(key, entry.key());
     }
-    @Nullable Object value =
-        entry.value() instanceof Scalar scalar ? scalar.value() : entry.value();
+    Object value = entry.value().plain();
     if (value != null && !refused.harmless().contains(value)) {
       throw new InputException(
           "%s: %s is not supported with %s: %s"

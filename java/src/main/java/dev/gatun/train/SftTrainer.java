@@ -45,30 +45,32 @@ public final class SftTrainer {
       Preparation preparation, Resumption resumption, RunDirectory directory) {
     TrainingInputs inputs = preparation.inputs();
     try (TrainingSession session = TrainingSession.open(inputs, backend, preparation.config());
-        BatchStream stream = new BatchStream(session.order(), inputs.rows(), resumption.step())) {
-      RunJournal journal =
-          new RunJournal(
-              preparation.config(),
-              session,
-              inputs,
-              directory,
-              preparation.servingFiles(),
-              listeners);
-      journal.start(resumption, preparation.notices());
+        BatchStream stream = new BatchStream(session.order(), inputs.rows(), resumption.step());
+        RunJournal journal =
+            new RunJournal(
+                preparation.config(),
+                session,
+                inputs,
+                directory,
+                preparation.servingFiles(),
+                listeners)) {
+      journal.start(resumption);
       if (config.evaluation().evalOnStart() && resumption.step() == 0) {
-        journal.evaluated(session.evaluate());
+        journal.evaluate();
       }
-      for (Batches batches = stream.next(); batches != null && !stopping; batches = stream.next()) {
+      for (Batches batches = stream.next();
+          batches != null && !stopping && !journal.isStoppedEarly();
+          batches = stream.next()) {
         journal.updated(batches.update(), update(session, batches, stream, journal));
         if (journal.evaluationIsDue()) {
-          journal.evaluated(session.evaluate());
+          journal.evaluate();
         }
         if (journal.saveIsDue()) {
           journal.saveCheckpoint();
         }
       }
-      if (journal.finalEvaluationIsDue()) {
-        journal.evaluated(session.evaluate());
+      if (journal.evaluationIsDue()) {
+        journal.evaluate();
       }
       return journal.finish();
     }
@@ -76,8 +78,22 @@ public final class SftTrainer {
 
   private static TrainingSession.UpdateFigures update(
       TrainingSession session, Batches batches, BatchStream stream, RunJournal journal) {
+    UpdateEvent event = new UpdateEvent();
+    event.begin();
     try {
-      return session.update(batches.update().step(), batches.microBatches(), stream::ready);
+      TrainingSession.UpdateFigures figures =
+          session.update(batches.update().step(), batches.microBatches(), stream::ready);
+      if (event.shouldCommit()) {
+        event.step = batches.update().step();
+        event.loss = figures.loss();
+        event.gradientNorm = figures.gradientNorm();
+        event.learningRate = figures.learningRate();
+        event.tokens = figures.tokens();
+        event.targets = figures.targets();
+        event.microBatches = figures.microBatches();
+        event.commit();
+      }
+      return figures;
     } catch (NonFiniteException e) {
       throw new FailureException(
           "%s; lower learning_rate or look at those rows; %s"

@@ -3,6 +3,7 @@ package dev.gatun.train;
 import dev.gatun.data.PreparationReport;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.OptionalDouble;
 import org.jspecify.annotations.Nullable;
 
 /// What a training run reports.
@@ -41,6 +42,7 @@ public sealed interface TrainingEvent {
   /// @param entropy mean entropy of the predictions in nats, the mean over micro-batches
   /// @param elapsed since the first update began, evaluations and saves included
   /// @param duration of this update
+  /// @param work what this update had to compute
   record StepFinished(
       int step,
       int steps,
@@ -55,11 +57,24 @@ public sealed interface TrainingEvent {
       double meanTokenAccuracy,
       double entropy,
       Duration elapsed,
-      Duration duration)
+      Duration duration,
+      Work work)
       implements TrainingEvent {
     /// Speed of this update.
     public double tokensPerSecond() {
       return tokens / Math.max(1e-9, duration.toNanos() * 1e-9);
+    }
+
+    /// Floating-point operations a second of this update.
+    public double flopsPerSecond() {
+      return work.flops() / Math.max(1e-9, duration.toNanos() * 1e-9);
+    }
+
+    /// That speed as a share of the device's peak; empty if the peak is not known.
+    public OptionalDouble shareOfPeak() {
+      return work.peakFlops() > 0
+          ? OptionalDouble.of(flopsPerSecond() / work.peakFlops())
+          : OptionalDouble.empty();
     }
 
     /// Time the remaining updates take at the mean speed so far.
@@ -67,6 +82,11 @@ public sealed interface TrainingEvent {
       return elapsed.dividedBy(step).multipliedBy(steps - (long) step);
     }
   }
+
+  /// Operations that training calls for, however they are done, see [StepFlops].
+  ///
+  /// @param peakFlops what the device's maker promises a second; 0 if that is not known
+  record Work(double flops, double peakFlops) {}
 
   /// The evaluation data was run through the model.
   ///

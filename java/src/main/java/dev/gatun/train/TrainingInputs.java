@@ -2,11 +2,15 @@ package dev.gatun.train;
 
 import dev.gatun.data.PreparedDataset;
 import dev.gatun.io.Checkpoint;
+import dev.gatun.io.Subtracted;
 import dev.gatun.io.WeightFormat;
 import dev.gatun.nn.Limits;
 import dev.gatun.nn.Training;
 import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
 import java.util.function.IntUnaryOperator;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /// What a [TrainingSession] works on. Owned by the caller, who keeps it open as long as the
@@ -15,12 +19,30 @@ import org.jspecify.annotations.Nullable;
 /// @param format what the weights become when they are read
 /// @param training what is trained, with its starting values
 /// @param evaluation null for none
+/// @param subtracted what the weights lose when they are read, by module path
+/// @param notices what the user should know of the data, beside the reports
 public record TrainingInputs(
     Checkpoint checkpoint,
     WeightFormat format,
     Training training,
     PreparedDataset rows,
-    @Nullable PreparedDataset evaluation) {
+    @Nullable PreparedDataset evaluation,
+    Map<String, Subtracted> subtracted,
+    List<String> notices) {
+  public TrainingInputs {
+    subtracted = Map.copyOf(subtracted);
+    notices = List.copyOf(notices);
+  }
+
+  /// On the weights as they are stored, of which nothing is to be said.
+  public TrainingInputs(
+      Checkpoint checkpoint,
+      WeightFormat format,
+      Training training,
+      PreparedDataset rows,
+      @Nullable PreparedDataset evaluation) {
+    this(checkpoint, format, training, rows, evaluation, Map.of(), List.of());
+  }
 
   /// Limits that every batch of a run keeps, in whatever order the rows come.
   Limits limits(SftConfig config) {
@@ -28,17 +50,11 @@ public record TrainingInputs(
     if (evaluation == null) {
       return limits;
     }
-    Limits other = limits(evaluation, config.evaluation().perDeviceEvalBatchSize());
-    return new Limits(
-        Math.max(limits.tokens(), other.tokens()),
-        Math.max(limits.sequences(), other.sequences()),
-        Math.max(limits.trainedRows(), other.trainedRows()),
-        Math.max(limits.longestSequence(), other.longestSequence()),
-        0,
-        0);
+    return limits.or(limits(evaluation, config.evaluation().perDeviceEvalBatchSize()));
   }
 
-  private static Limits limits(PreparedDataset dataset, int batch) {
+  /// Limits that every batch of `batch` rows keeps.
+  static Limits limits(PreparedDataset dataset, int batch) {
     return new Limits(
         sumOfLargest(dataset.size(), batch, dataset::length),
         sumOfLargest(dataset.size(), batch, row -> dataset.sequenceLengths(row).length),
@@ -46,6 +62,13 @@ public record TrainingInputs(
         longest(dataset),
         0,
         0);
+  }
+
+  /// Tokens of every sequence of the training data.
+  int[] sequenceLengths() {
+    return IntStream.range(0, rows.size())
+        .flatMap(row -> Arrays.stream(rows.sequenceLengths(row)))
+        .toArray();
   }
 
   /// Tokens of the longest sequence.

@@ -1,7 +1,9 @@
 package dev.gatun.train;
 
 import dev.gatun.InputException;
+import dev.gatun.data.DataChecks;
 import dev.gatun.data.SftDataOptions;
+import dev.gatun.io.EndOfText;
 import dev.gatun.io.WeightFormat;
 import dev.gatun.model.ModelConfig;
 import dev.gatun.nn.CheckpointPolicy;
@@ -21,8 +23,10 @@ import dev.gatun.optim.Schedules;
 import dev.gatun.optim.Sgd;
 import dev.gatun.optim.StatePlace;
 import dev.gatun.quant.Nf4Codec;
+import dev.gatun.text.Tokenizer;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 
 /// Turns sections of a configuration into what the packages below understand.
 public final class TrainingRecipe {
@@ -135,6 +139,17 @@ public final class TrainingRecipe {
           case ADAMW_TORCH, ADAMW_TORCH_FUSED, PAGED_ADAMW_32BIT, ADAFACTOR, SGD -> 0;
         };
     return new OptimizerMemory(bytes, name.isPaged() ? bytes - tables : 0);
+  }
+
+  /// What is asked of the data before a run.
+  ///
+  /// @param tokenizer the one that the data are prepared with
+  /// @throws InputException if the checkpoint's files that name the end of a text are malformed
+  public static DataChecks checks(SftConfig config, Tokenizer tokenizer) {
+    return new DataChecks(
+        tokenizer,
+        EndOfText.of(config.model().modelNameOrPath()),
+        Set.copyOf(config.data().allowFindings()));
   }
 
   /// How the training rows, or the evaluation rows, are prepared.

@@ -4,13 +4,14 @@ import dev.gatun.InputException;
 import dev.gatun.data.DataCollator;
 import dev.gatun.data.PackedBatch;
 import dev.gatun.data.PreparedDataset;
-import dev.gatun.data.SampleOrder;
 import dev.gatun.io.ModelLoader;
 import dev.gatun.model.ModelWeights;
 import dev.gatun.nn.CausalLm;
 import dev.gatun.nn.DeviceBatch;
 import dev.gatun.nn.ModuleTree;
 import dev.gatun.nn.Parameter;
+import dev.gatun.nn.StepFlops;
+import dev.gatun.nn.Training;
 import dev.gatun.op.Backend;
 import dev.gatun.op.Fence;
 import dev.gatun.op.TensorArena;
@@ -20,11 +21,9 @@ import dev.gatun.optim.Schedule;
 import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Supplier;
-import java.util.function.ToDoubleFunction;
 import org.jspecify.annotations.Nullable;
 
 /// A model in training, one update or one evaluation at a time; [SftTrainer] adds files, events and
@@ -43,6 +42,7 @@ public final class TrainingSession implements AutoCloseable {
   private final Schedule schedule;
   private final GradientNorm gradientNorm;
   private final Tensor upstream;
+  private final StepFlops stepFlops;
   private long microBatches;
   private long tokensSeen;
 
@@ -51,6 +51,8 @@ public final class TrainingSession implements AutoCloseable {
     this.config = config;
     this.inputs = inputs;
     order = new UpdateOrder(inputs.rows().size(), config.loop());
+    stepFlops =
+        StepFlops.of(inputs.checkpoint().config(), inputs.training() instanceof Training.Full);
     schedule = TrainingRecipe.schedule(config.optimization(), order.updates());
     RunMemory memory = RunMemory.plan(inputs, backend, config);
     memoryPlan = memory.plan();
@@ -61,7 +63,8 @@ public final class TrainingSession implements AutoCloseable {
               inputs.checkpoint(),
               backend,
               arena("weights", memory.weightBytes()),
-              inputs.format());
+              inputs.format(),
+              inputs.subtracted());
       model =
           CausalLm.create(
               backend,
@@ -122,6 +125,16 @@ public final class TrainingSession implements AutoCloseable {
     return model;
   }
 
+  /// What it trains on, for people.
+  String device() {
+    return backend.description();
+  }
+
+  /// See [Backend#peakFlops].
+  double peakFlops() {
+    return backend.peakFlops();
+  }
+
   /// What was reserved.
   public MemoryPlan memoryPlan() {
     return memoryPlan;
@@ -142,6 +155,7 @@ public final class TrainingSession implements AutoCloseable {
   /// @param learningRate what the update used
   /// @param meanTokenAccuracy mean over micro-batches
   /// @param entropy mean over micro-batches
+  /// @param flops see [StepFlops]
   public record UpdateFigures(
       double loss,
       double gradientNorm,
@@ -151,7 +165,8 @@ public final class TrainingSession implements AutoCloseable {
       int microBatches,
       long targets,
       long tokens,
-      long tokensSeen) {}
+      long tokensSeen,
+      double flops) {}
 
   /// Host copies of everything that training has changed. Waits for the backend.
   RunCheckpoint.Tensors tensors() {
@@ -222,7 +237,7 @@ public final class TrainingSession implements AutoCloseable {
       feed.uploadAhead(next);
     }
     List<BatchFigures> figures =
-        launched.stream().map(batch -> BatchFigures.read(backend, batch)).toList();
+        launched.stream().map(batch -> TargetFigures.read(backend, batch).sum()).toList();
     outputs.release(mark);
     double norm = gradientNorm.download();
     double loss = figures.stream().mapToDouble(BatchFigures::lossSum).sum() / targets;
@@ -237,12 +252,15 @@ public final class TrainingSession implements AutoCloseable {
         loss,
         norm,
         config.optimization().learningRate() * factor,
-        mean(figures, BatchFigures::accuracy),
-        mean(figures, BatchFigures::meanEntropy),
+        BatchFigures.mean(figures, BatchFigures::accuracy),
+        BatchFigures.mean(figures, BatchFigures::meanEntropy),
         batches.size(),
         targets,
         tokens,
-        tokensSeen);
+        tokensSeen,
+        batches.stream()
+            .mapToDouble(batch -> stepFlops.pass(batch.targetCount(), batch.sequenceLengths()))
+            .sum());
   }
 
   /// Adds up the gradients of all micro-batches, each uploaded while the one before is at work.
@@ -288,40 +306,8 @@ public final class TrainingSession implements AutoCloseable {
     if (rows == null) {
       throw new IllegalStateException("no evaluation data");
     }
-    long start = System.nanoTime();
-    List<BatchFigures> figures = new ArrayList<>();
-    double weighted = 0;
-    int batchSize = config.evaluation().perDeviceEvalBatchSize();
-    List<int[]> order =
-        SampleOrder.microBatches(SampleOrder.sequential(rows.size()), batchSize, false);
-    PackedBatch batch = DataCollator.collate(rows, order.getFirst());
-    for (int i = 0; i < order.size(); i++) {
-      long mark = outputs.mark();
-      DeviceBatch device = feed.take(batch).withOutputs(outputs);
-      model.evaluate(device);
-      feed.launched();
-      if (i + 1 < order.size()) {
-        batch = DataCollator.collate(rows, order.get(i + 1));
-        feed.uploadAhead(batch);
-      }
-      BatchFigures read = BatchFigures.read(backend, device);
-      outputs.release(mark);
-      figures.add(read);
-      weighted += read.meanLoss() * order.get(i).length;
-    }
-    long targets = figures.stream().mapToLong(BatchFigures::targets).sum();
-    return new EvaluationResult(
-        figures.stream().mapToDouble(BatchFigures::lossSum).sum() / Math.max(1, targets),
-        weighted / rows.size(),
-        mean(figures, BatchFigures::accuracy),
-        mean(figures, BatchFigures::meanEntropy),
-        targets,
-        rows.size(),
-        Duration.ofNanos(System.nanoTime() - start));
-  }
-
-  private static double mean(List<BatchFigures> figures, ToDoubleFunction<BatchFigures> figure) {
-    return figures.stream().mapToDouble(figure).average().orElse(0);
+    return new EvaluationPass(backend, model, feed, outputs)
+        .run(rows, config.evaluation().perDeviceEvalBatchSize(), (_, _) -> {});
   }
 
   @Override

@@ -81,6 +81,35 @@ class ChatCommandTest {
   }
 
   @Test
+  void aTemplateOfOnesOwnGoesWithTheAdapter() throws IOException {
+    String own =
+        "{% for m in messages %}<{{ m.role }}> {{ m.content }}<|im_end|>{% endfor %}"
+            + "{% if add_generation_prompt %}<assistant> {% endif %}";
+    Path file = folder.resolve("own.jinja");
+    Files.writeString(file, own);
+
+    Run trained =
+        workspace.train(
+            "chat_template_path=" + file,
+            "train_on=assistant",
+            "allow_findings=[eos_never_trained]");
+
+    assertThat(trained.err()).isEmpty();
+    assertThat(workspace.output().resolve("chat_template.jinja")).hasContent(own);
+    Path ask = folder.resolve("ask.jsonl");
+    Files.writeString(ask, "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}\n");
+    Run rows =
+        Run.gatun(
+            "generate",
+            workspace.output().toString(),
+            "--prompts",
+            ask.toString(),
+            "--max-new-tokens",
+            "4");
+    assertThat(rows.out()).contains("\"prompt\":\"<user> a<|im_end|><assistant> \"");
+  }
+
+  @Test
   void withoutATemplateTheWayOutIsSaid() throws IOException {
     Files.delete(workspace.model().resolve("chat_template.jinja"));
     Run run = workspace.train();
@@ -112,6 +141,8 @@ class ChatCommandTest {
             "ensure_weight_tying=true",
             "train_on=last_assistant",
             "learning_rate=3.0e-3",
+            // The turn ends with a token of the template's own, which generation knows.
+            "allow_findings=[eos_never_trained]",
             "max_steps=40");
     assertThat(trained.err()).isEmpty();
     assertThat(trained.exitCode()).isZero();

@@ -66,8 +66,12 @@ record Workspace(Path folder) {
   }
 
   Run train(String... settings) {
+    return run("train", settings);
+  }
+
+  Run run(String command, String... settings) {
     Stream<String> overrides = Stream.of(settings).flatMap(setting -> Stream.of("--set", setting));
     return Run.gatun(
-        Stream.concat(Stream.of("train", config().toString()), overrides).toArray(String[]::new));
+        Stream.concat(Stream.of(command, config().toString()), overrides).toArray(String[]::new));
   }
 }

@@ -151,7 +151,8 @@ class ModulesToSaveTest {
         Map.of(),
         LoraConfig.Initialization.KAIMING_UNIFORM,
         modulesToSave,
-        tied);
+        tied,
+        false);
   }
 
   private static Path resource(String name) {

@@ -4,6 +4,7 @@ import dev.gatun.cpu.simd.SimdSupport;
 import dev.gatun.op.AttentionOpsContract;
 import dev.gatun.op.Backend;
 import dev.gatun.op.CompactOptimizerContract;
+import dev.gatun.op.DoraOpsContract;
 import dev.gatun.op.EmbeddingOpsContract;
 import dev.gatun.op.LossOpsContract;
 import dev.gatun.op.MatmulOpsContract;
@@ -114,6 +115,14 @@ class SimdCpuContractTest {
 
   @Nested
   class Tensors extends TensorOpsContract {
+    @Override
+    protected Backend backend() {
+      return backend;
+    }
+  }
+
+  @Nested
+  class Dora extends DoraOpsContract {
     @Override
     protected Backend backend() {
       return backend;

@@ -9,9 +9,16 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.gatun.FailureException;
+import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import jdk.jfr.Recording;
+import jdk.jfr.consumer.RecordedEvent;
+import jdk.jfr.consumer.RecordingFile;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 
@@ -83,6 +90,40 @@ class KernelTest {
       assertThat(base % 128).isZero();
       assertThat(Arrays.stream(launch.pointers()).limit(8).map(p -> p - base))
           .containsExactly(0L, 8L, 16L, 20L, 128L, 256L, 264L, 272L);
+    }
+  }
+
+  @Test
+  void launchesAreRecordedOnlyIfAskedFor() throws IOException {
+    try (Context context = Context.open(Device.of(0));
+        Stream stream = context.stream("compute");
+        Module module = Module.ofPtx(context, "m", PTX)) {
+      Kernel<One> kernel = module.kernel("one", One.class);
+      Fake.parameters(4);
+      LaunchConfig config = LaunchConfig.of(6, 32).withGrid(6, 2, 1);
+      for (boolean wanted : new boolean[] {false, true}) {
+        Path file = Files.createTempFile("launches", ".jfr");
+        try (Recording recording = new Recording()) {
+          if (wanted) {
+            recording.enable("dev.gatun.KernelLaunch");
+          }
+          recording.start();
+          kernel.launch(config, stream, new One(1));
+          recording.stop();
+          recording.dump(file);
+        }
+        List<RecordedEvent> launches =
+            RecordingFile.readAllEvents(file).stream()
+                .filter(event -> event.getEventType().getName().equals("dev.gatun.KernelLaunch"))
+                .toList();
+        Files.delete(file);
+        assertThat(launches).hasSize(wanted ? 1 : 0);
+        for (RecordedEvent launch : launches) {
+          assertThat(launch.getString("kernel")).isEqualTo("one");
+          assertThat(launch.getLong("blocks")).isEqualTo(12);
+          assertThat(launch.getInt("threads")).isEqualTo(32);
+        }
+      }
     }
   }
 

@@ -59,7 +59,7 @@ class SftPreparationTest {
   void anotherTextFieldGetsNoEndToken() throws IOException {
     PreparedDataset rows = prepare("{\"body\":\"a b\"}\n", DEFAULTS.withDatasetTextField("body"));
     assertThat(rows.inputIds(0)).containsExactly(0, 2, 3);
-    assertThat(rows.report().notices()).singleElement().asString().contains("not learn to stop");
+    assertThat(rows.report().eosTrainedRows()).isZero();
   }
 
   @Test

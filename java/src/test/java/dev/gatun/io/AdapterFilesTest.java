@@ -1,5 +1,6 @@
 package dev.gatun.io;
 
+import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -140,6 +141,78 @@ class AdapterFilesTest {
   }
 
   @Test
+  void magnitudesOfWeightDecomposedUpdates() throws IOException {
+    writeConfig(",'use_dora':true");
+    Tensor magnitude = TinyCheckpoint.random(Shape.of(20), DType.F32, new Random(3));
+    writeTensors(
+        Map.of(
+            ".lora_A.weight", zeros(8, 20),
+            ".lora_B.weight", zeros(20, 8),
+            ".lora_magnitude_vector", magnitude));
+    PeftAdapter read = AdapterFiles.read(dir);
+    assertThat(read.config().weightDecomposed()).isTrue();
+    AdapterFiles.write(dir, read);
+    Tensor again = requireNonNull(update(AdapterFiles.read(dir), Q).magnitude());
+    assertThat(again.toFloats()).isEqualTo(magnitude.toFloats());
+    try (SafeTensors file = SafeTensors.open(dir.resolve(AdapterFiles.TENSORS))) {
+      assertThat(file.names()).contains("base_model.model." + Q + ".lora_magnitude_vector");
+    }
+    assertThat(dir.resolve(AdapterFiles.CONFIG)).content().contains("\"use_dora\": true");
+  }
+
+  @Test
+  void magnitudesThatAreMissingLeftOverOrOfTheWrongSize() throws IOException {
+    Map<String, Tensor> plain =
+        Map.of(".lora_A.weight", zeros(8, 20), ".lora_B.weight", zeros(20, 8));
+    Map<String, Tensor> decomposed = new TreeMap<>(plain);
+    decomposed.put(".lora_magnitude_vector", Tensor.ofFloats(Shape.of(19), new float[19]));
+    writeConfig("");
+    writeTensors(decomposed);
+    assertInputError("lora_magnitude_vector'", "use_dora is not set");
+    writeConfig(",'use_dora':true");
+    assertInputError("lora_magnitude_vector'", "F32 [19]", "each of 20 outputs");
+    writeTensors(plain);
+    assertInputError("not its magnitudes", Q + ".lora_magnitude_vector'");
+    decomposed.remove(".lora_A.weight");
+    decomposed.remove(".lora_B.weight");
+    writeTensors(decomposed);
+    assertInputError("lora_magnitude_vector'", "but not", ".lora_A.weight'");
+  }
+
+  private void assertInputError(String... parts) {
+    assertThatThrownBy(() -> AdapterFiles.read(dir))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("adapter_model.safetensors")
+        .hasMessageContainingAll(parts);
+  }
+
+  @Test
+  void updatesOfEmbeddingAndHeadAndTheirBaseCopies() throws IOException {
+    writeConfig("");
+    String prefix = "base_model.model.";
+    Map<String, Tensor> tensors = new TreeMap<>();
+    tensors.put(prefix + "model.embed_tokens.lora_embedding_A", zeros(8, 30));
+    tensors.put(prefix + "model.embed_tokens.lora_embedding_B", zeros(20, 8));
+    tensors.put(prefix + "model.embed_tokens.base_layer.weight", zeros(30, 20));
+    tensors.put(prefix + "lm_head.lora_A.weight", zeros(8, 20));
+    tensors.put(prefix + "lm_head.lora_B.weight", zeros(30, 8));
+    SafeTensorsWriter.write(dir.resolve(AdapterFiles.TENSORS), tensors, Map.of());
+
+    PeftAdapter read = AdapterFiles.read(dir);
+
+    assertThat(read.modules().keySet()).containsExactly("lm_head", "model.embed_tokens");
+    assertThat(read.baseCopies().keySet()).containsExactly("model.embed_tokens");
+    AdapterFiles.write(dir, read);
+    try (SafeTensors file = SafeTensors.open(dir.resolve(AdapterFiles.TENSORS))) {
+      tensors.remove(prefix + "model.embed_tokens.base_layer.weight");
+      assertThat(file.names()).containsExactlyInAnyOrderElementsOf(tensors.keySet());
+    }
+    tensors.remove(prefix + "model.embed_tokens.lora_embedding_B");
+    SafeTensorsWriter.write(dir.resolve(AdapterFiles.TENSORS), tensors, Map.of());
+    assertInputError("lora_embedding_A'", "but not", "lora_embedding_B'");
+  }
+
+  @Test
   void modulesToSaveNeedTheirTensors() throws IOException {
     writeConfig(",'modules_to_save':['lm_head']");
     writeTensors(Map.of(".lora_A.weight", zeros(8, 20), ".lora_B.weight", zeros(20, 8)));
@@ -176,7 +249,6 @@ class AdapterFilesTest {
       delimiter = '|',
       quoteCharacter = '~',
       value = {
-        "'use_dora':true | 'use_dora'",
         "'bias':'all' | 'bias' is 'all'",
         "'trainable_token_indices':{'embed_tokens':[1]} | 'trainable_token_indices'",
         "'lora_bias':true | 'lora_bias'",
@@ -197,7 +269,6 @@ class AdapterFilesTest {
 
   @ParameterizedTest
   @CsvSource({
-    ".lora_magnitude_vector",
     ".base_layer.weight",
     ".lora_embedding_A",
     ".lora_B.bias",

@@ -16,8 +16,13 @@ final class BackendProxy {
   ///
   /// @param replaced by name, from the arguments to the result
   static Backend replacing(Backend real, Map<String, Function<Object[], Object>> replaced) {
+    return replacing(Backend.class, real, replaced);
+  }
+
+  /// The same for its ops.
+  static <T> T replacing(Class<T> type, T real, Map<String, Function<Object[], Object>> replaced) {
     return proxy(
-        Backend.class,
+        type,
         (method, arguments) ->
             replaced
                 .getOrDefault(method.getName(), all -> invoke(real, method, all))

@@ -1,6 +1,7 @@
 package dev.gatun.nn;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.data.Percentage.withPercentage;
 
 import dev.gatun.cpu.CpuBackend;
 import dev.gatun.model.LoraConfig;
@@ -9,6 +10,7 @@ import dev.gatun.model.ModelWeights;
 import dev.gatun.model.Rope;
 import dev.gatun.nn.LayerCheckpoint.Place;
 import dev.gatun.op.Backend;
+import dev.gatun.op.MatmulOps;
 import dev.gatun.op.MlpOps.Activation;
 import dev.gatun.tensor.DType;
 import java.util.Collections;
@@ -20,6 +22,8 @@ import java.util.TreeMap;
 import java.util.function.Function;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class CheckpointPlannerTest {
   private static final long GB = 1_000_000_000;
@@ -68,6 +72,11 @@ class CheckpointPlannerTest {
   }
 
   private Function<Checkpointing, MemoryNeed> need(ModelConfig config, Limits limits) {
+    return need(half, config, limits);
+  }
+
+  private Function<Checkpointing, MemoryNeed> need(
+      Backend backend, ModelConfig config, Limits limits) {
     ModelWeights weights = PlannedWeights.nf4(config, DType.BF16, 64, true);
     SortedMap<String, LoraModule> modules = new TreeMap<>();
     for (ModuleTree.Linear linear : ModuleTree.linears(config)) {
@@ -79,7 +88,12 @@ class CheckpointPlannerTest {
             choice,
             c ->
                 CausalLm.memoryNeed(
-                    half, config, weights, training, limits, Options.plain().withCheckpointing(c)));
+                    backend,
+                    config,
+                    weights,
+                    training,
+                    limits,
+                    Options.plain().withCheckpointing(c)));
   }
 
   private LayerCheckpoints plan(
@@ -104,6 +118,24 @@ class CheckpointPlannerTest {
         limits,
         2,
         new StepEstimate.HostBytes(input, new double[] {0, attention, projections, all}));
+  }
+
+  /// Steps measured on an H100 (`docs/performance.md`), in milliseconds.
+  @ParameterizedTest
+  @CsvSource({
+    "NONE, 4, 2048, 482",
+    "OFFLOAD, 4, 2048, 631",
+    "PER_LAYER, 8, 2048, 1207",
+    "NONE, 1, 2048, 137",
+    "OFFLOAD, 1, 8192, 744"
+  })
+  void secondsAreThoseOfAnH100(
+      CheckpointPolicy policy, int sequences, int length, double milliseconds) {
+    Limits limits = Limits.training(sequences * length, sequences, length);
+
+    double seconds = CheckpointPlanner.seconds(large(), limits, policy, need(large(), limits));
+
+    assertThat(seconds * 1e3).isCloseTo(milliseconds, withPercentage(15));
   }
 
   @Test
@@ -168,6 +200,38 @@ class CheckpointPlannerTest {
     assertThat(plan(limits, 1000, PLENTY, need).each())
         .isEqualTo(CheckpointPolicy.OFFLOAD.layers(32));
     assertThat(plan(limits, 1000, 0, need).each()).isEqualTo(CheckpointPolicy.PER_LAYER.layers(32));
+  }
+
+  @Test
+  void whatIsLeftGoesToDecodedWeightsWhereTheyAreUsed() {
+    Limits limits = Limits.training(2048, 1, 2048);
+    MatmulOps matmul =
+        BackendProxy.replacing(MatmulOps.class, half.matmul(), Map.of("usesDecoded", _ -> true));
+    Backend decoding = BackendProxy.replacing(half, Map.of("matmul", _ -> matmul));
+    Function<Checkpointing, MemoryNeed> need = need(decoding, large(), limits);
+    long everything = need.apply(CheckpointPolicy.NONE).activationBytes();
+    // 16 bits an element, and factors of rank 16: q, k and v, o, gate and up, down.
+    long layer =
+        2L * ((6144 + 48) * (4096 + 64) + (4096 + 16) * (4096 + 64))
+            + 2L * ((28672 + 32) * (4096 + 64) + (4096 + 16) * (14336 + 64));
+
+    LayerCheckpoints five = plan(limits, everything + 6 * layer - 1, PLENTY, need);
+
+    assertThat(five.each()).isEqualTo(CheckpointPolicy.NONE.layers(32));
+    assertThat(five.decodedLayers()).isEqualTo(5);
+    assertThat(five).hasToString("32 layers everything, 5 with decoded weights");
+    assertThat(need.apply(five).decodedBytes()).isEqualTo(5 * layer);
+    assertThat(plan(limits, everything, PLENTY, need).decodedLayers()).isZero();
+    assertThat(plan(limits, Long.MAX_VALUE, PLENTY, need).decodedLayers()).isEqualTo(32);
+  }
+
+  @Test
+  void nothingIsDecodedForABackendThatDoesNotUseIt() {
+    Limits limits = Limits.training(2048, 1, 2048);
+
+    LayerCheckpoints plan = plan(limits, Long.MAX_VALUE, PLENTY, need(large(), limits));
+
+    assertThat(plan.decodedLayers()).isZero();
   }
 
   @Test

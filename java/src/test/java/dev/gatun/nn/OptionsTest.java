@@ -13,7 +13,7 @@ class OptionsTest {
 
     assertThat(rows % 128).isZero();
     assertThat(rows).isBetween(128, 1024);
-    assertThat(rows == 128 || 4L * rows * vocabulary <= 300_000_000).isTrue();
-    assertThat(rows == 1024 || 4L * (rows + 128) * vocabulary > 300_000_000).isTrue();
+    assertThat(rows == 128 || 2L * rows * vocabulary <= 300_000_000).isTrue();
+    assertThat(rows == 1024 || 2L * (rows + 128) * vocabulary > 300_000_000).isTrue();
   }
 }

@@ -19,6 +19,9 @@ final class ReferenceModel {
   /// Scale of the low-rank update by module path.
   final Map<String, Double> scales = new HashMap<>();
 
+  /// Norms of the updated weight by module path, constants of a weight-decomposed update.
+  final Map<String, double[]> norms = new HashMap<>();
+
   /// Dropout factors `[T, in]` by module path.
   final Map<String, double[]> masks = new HashMap<>();
 
@@ -39,6 +42,30 @@ final class ReferenceModel {
     values.put(ModuleTree.loraA(path), widen(module.a().toFloats()));
     values.put(ModuleTree.loraB(path), widen(module.b().toFloats()));
     scales.put(path, module.adapted().scale());
+    if (module.magnitude() != null) {
+      values.put(ModuleTree.loraMagnitude(path), widen(module.magnitude().toFloats()));
+      norms.put(path, norms(path, module));
+    }
+  }
+
+  private double[] norms(String path, LoraModule module) {
+    double[] weight = value(path + ".weight");
+    double[] a = value(ModuleTree.loraA(path));
+    double[] b = value(ModuleTree.loraB(path));
+    int rank = module.adapted().rank();
+    int in = a.length / rank;
+    double[] norms = new double[weight.length / in];
+    for (int i = 0; i < weight.length; i++) {
+      double v = weight[i];
+      for (int r = 0; r < rank; r++) {
+        v += module.adapted().scale() * b[i / in * rank + r] * a[r * in + i % in];
+      }
+      norms[i / in] += v * v;
+    }
+    for (int o = 0; o < norms.length; o++) {
+      norms[o] = Math.sqrt(norms[o]);
+    }
+    return norms;
   }
 
   /// Mean loss of the trained rows.
@@ -52,6 +79,18 @@ final class ReferenceModel {
         x[i][j] = config.embeddingScale() * table[input.inputIds()[i] * hidden + j];
       }
     }
+    Double embeddingUpdate = scales.get(ModuleTree.EMBEDDING);
+    if (embeddingUpdate != null) {
+      double[] a = value(ModuleTree.loraA(ModuleTree.EMBEDDING));
+      double[] b = value(ModuleTree.loraB(ModuleTree.EMBEDDING));
+      int rank = b.length / hidden;
+      for (int i = 0; i < t * hidden * rank; i++) {
+        int row = i / rank / hidden;
+        int j = i / rank % hidden;
+        double factor = a[i % rank * config.vocabulary() + input.inputIds()[row]];
+        x[row][j] += config.embeddingScale() * embeddingUpdate * b[j * rank + i % rank] * factor;
+      }
+    }
     for (int layer = 0; layer < config.layerCount(); layer++) {
       String path = "model.layers." + layer;
       add(x, attention(path, layer, norm(path + ".input_layernorm", x), input));
@@ -61,10 +100,29 @@ final class ReferenceModel {
     String head = config.tiedEmbeddings() ? "model.embed_tokens" : "lm_head";
     double sum = 0;
     for (int i = 0; i < input.targetRows().length; i++) {
-      double[][] row = {normed[input.targetRows()[i]]};
-      sum += crossEntropy(product(row, value(head + ".weight"))[0], input.targetLabels()[i]);
+      int place = input.targetRows()[i];
+      double[] logits = product(new double[][] {normed[place]}, value(head + ".weight"))[0];
+      addHeadUpdate(logits, normed[place], place);
+      sum += crossEntropy(logits, input.targetLabels()[i]);
     }
     return sum / input.targetRows().length;
+  }
+
+  private void addHeadUpdate(double[] logits, double[] x, int place) {
+    Double scale = scales.get(ModuleTree.HEAD);
+    if (scale == null) {
+      return;
+    }
+    double[] mask = masks.get(ModuleTree.HEAD);
+    double[][] dropped = {x.clone()};
+    for (int j = 0; mask != null && j < x.length; j++) {
+      dropped[0][j] *= mask[place * x.length + j];
+    }
+    double[][] inner = product(dropped, value(ModuleTree.loraA(ModuleTree.HEAD)));
+    double[] update = product(inner, value(ModuleTree.loraB(ModuleTree.HEAD)))[0];
+    for (int i = 0; i < logits.length; i++) {
+      logits[i] += scale * update[i];
+    }
   }
 
   private static double crossEntropy(double[] logits, int label) {
@@ -125,13 +183,21 @@ final class ReferenceModel {
     double[] bias = values.get(path + ".bias");
     Double scale = scales.get(path);
     double[][] update = y;
+    double[][] dropped = y;
+    double[] norm = norms.get(path);
     if (scale != null) {
       double[][] inner = product(masked(path, x), value(ModuleTree.loraA(path)));
       update = product(inner, value(ModuleTree.loraB(path)));
     }
+    if (norm != null) {
+      dropped = product(masked(path, x), value(path + ".weight"));
+    }
     for (int i = 0; i < y.length; i++) {
       for (int o = 0; o < y[i].length; o++) {
-        y[i][o] += (bias == null ? 0 : bias[o]) + (scale == null ? 0 : scale * update[i][o]);
+        // PEFT's dora.py: (g − 1)·W·dropout(x) + g·s·B·A·dropout(x).
+        double g = norm == null ? 1 : value(ModuleTree.loraMagnitude(path))[o] / norm[o];
+        y[i][o] += norm == null ? 0 : (g - 1) * dropped[i][o];
+        y[i][o] += (bias == null ? 0 : bias[o]) + (scale == null ? 0 : g * scale * update[i][o]);
       }
     }
     return y;

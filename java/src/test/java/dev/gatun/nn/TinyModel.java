@@ -117,7 +117,7 @@ final class TinyModel implements AutoCloseable {
   SortedMap<String, LoraModule> updates(double dropout, String... endings) {
     SortedMap<String, LoraModule> modules = new TreeMap<>();
     Random random = new Random(11);
-    for (ModuleTree.Linear linear : ModuleTree.linears(config)) {
+    for (ModuleTree.Linear linear : ModuleTree.adaptable(config)) {
       for (String ending : endings) {
         if (linear.path().endsWith(ending)) {
           modules.put(
@@ -129,6 +129,19 @@ final class TinyModel implements AutoCloseable {
         }
       }
     }
+    return modules;
+  }
+
+  /// The same with magnitudes: weight-decomposed.
+  SortedMap<String, LoraModule> decomposed(double dropout, String... endings) {
+    SortedMap<String, LoraModule> modules = updates(dropout, endings);
+    Random random = new Random(13);
+    modules.replaceAll((_, plain) ->
+        new LoraModule(
+            new LoraConfig.Adapted(3, 0.8, dropout, true),
+            plain.a(),
+            plain.b(),
+            random(Shape.of(plain.b().rows()), random)));
     return modules;
   }
 

@@ -8,6 +8,7 @@ import dev.gatun.tensor.Bf16;
 import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -56,6 +57,50 @@ public abstract class TensorOpsContract extends OpContract {
       int col = i % 20 - 4;
       double expected = col >= 0 && col < 9 ? 2 * x[i / 20 * 9 + col] : 0;
       assertThat(all[i]).as("element %d", i).isEqualTo(expected);
+    }
+  }
+
+  @Test
+  void subtractionOfStridedMatrices() {
+    double[] x = values(5 * 9, 1);
+    double[] y = values(5 * 9, 1);
+    Tensor difference = strided(x, 5, 9);
+
+    backend().tensor().subtract(difference, strided(y, 5, 9));
+
+    assertClose(
+        "difference",
+        difference,
+        p -> {
+          double[] expected = new double[x.length];
+          for (int i = 0; i < x.length; i++) {
+            expected[i] = p.op(x[i] - y[i]);
+          }
+          return expected;
+        });
+  }
+
+  @Test
+  void dropoutFollowsTheGenerator() {
+    double[] x = values(7 * 33, 1);
+    double[] mask = mask(x.length);
+    Tensor apart = output(7, 33);
+    Tensor inPlace = strided(x, 7, 33);
+
+    backend().tensor().dropout(apart, strided(x, 7, 33), dropout());
+    backend().tensor().dropout(inPlace, inPlace, dropout());
+
+    for (Tensor result : List.of(apart, inPlace)) {
+      assertClose(
+          "dropped",
+          result,
+          p -> {
+            double[] expected = new double[x.length];
+            for (int i = 0; i < x.length; i++) {
+              expected[i] = p.op(x[i] * mask[i]);
+            }
+            return expected;
+          });
     }
   }
 

@@ -42,14 +42,25 @@ class ArchitectureTest {
           Map.entry("nn", List.of("tensor", "quant", "op", "model")),
           Map.entry("io", List.of("tensor", "quant", "op", "model")),
           Map.entry("adapter", List.of("tensor", "quant", "op", "model", "nn", "io")),
+          Map.entry("report", List.of("io")),
           Map.entry("text", List.of()),
           Map.entry("data", List.of("tensor", "quant", "op", "model", "io", "text")),
           Map.entry("optim", List.of("tensor", "quant", "op", "model", "nn", "io")),
           Map.entry(
               "train",
               List.of(
-                  "tensor", "quant", "op", "model", "nn", "io", "adapter", "text", "data",
-                  "optim")),
+                  "tensor",
+                  "quant",
+                  "op",
+                  "model",
+                  "nn",
+                  "io",
+                  "adapter",
+                  "text",
+                  "data",
+                  "optim",
+                  "report",
+                  "generate")),
           Map.entry(
               "generate",
               List.of(
@@ -85,6 +96,7 @@ class ArchitectureTest {
                   "text",
                   "data",
                   "optim",
+                  "report",
                   "train",
                   "generate",
                   "conformance")));

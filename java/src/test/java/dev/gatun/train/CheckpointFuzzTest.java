@@ -3,6 +3,7 @@ package dev.gatun.train;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.gatun.InputException;
+import dev.gatun.Mutations;
 import dev.gatun.cpu.CpuBackend;
 import dev.gatun.io.AdapterFiles;
 import dev.gatun.io.JsonObject;
@@ -10,9 +11,6 @@ import dev.gatun.io.SafeTensors;
 import dev.gatun.op.Backend;
 import dev.gatun.train.SftConfig.Interval;
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -46,6 +44,9 @@ class CheckpointFuzzTest {
           "true",
           "\"F64\"",
           "");
+
+  /// Most of a tensor file is elements; its header is where readers can go wrong.
+  private static final Mutations MUTATIONS = new Mutations(WILD, 600);
 
   @TempDir private Path directory;
 
@@ -86,7 +87,7 @@ class CheckpointFuzzTest {
     for (int round = 0; round < count; round++) {
       Path file = names.get(random.nextInt(names.size()));
       byte[] original = files.get(file);
-      byte[] mutant = mutate(original, random);
+      byte[] mutant = MUTATIONS.mutate(original, random);
       if (Arrays.equals(original, mutant)) {
         continue;
       }
@@ -132,41 +133,5 @@ class CheckpointFuzzTest {
         file.tensor(name).segment();
       }
     }
-  }
-
-  private static byte[] mutate(byte[] original, Random random) {
-    byte[] bytes = original.clone();
-    // Most of a tensor file is elements; its header is where readers can go wrong.
-    int reach = random.nextInt(4) == 0 ? bytes.length : Math.min(bytes.length, 600);
-    switch (random.nextInt(5)) {
-      case 0 -> {
-        return Arrays.copyOf(bytes, random.nextInt(bytes.length));
-      }
-      case 1 -> bytes[random.nextInt(reach)] ^= (byte) (1 << random.nextInt(8));
-      case 2 -> {
-        int from = random.nextInt(reach);
-        byte[] noise = new byte[Math.min(16, bytes.length - from)];
-        random.nextBytes(noise);
-        System.arraycopy(noise, 0, bytes, from, noise.length);
-      }
-      case 3 -> {
-        long length = random.nextBoolean() ? random.nextLong() : random.nextInt(200_000_000);
-        if (bytes.length >= 8) {
-          ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putLong(0, length);
-        }
-      }
-      case 4 -> {
-        byte[] wild = WILD.get(random.nextInt(WILD.size())).getBytes(StandardCharsets.UTF_8);
-        int from = random.nextInt(reach);
-        int to = Math.min(bytes.length, from + random.nextInt(12));
-        byte[] spliced = new byte[from + wild.length + bytes.length - to];
-        System.arraycopy(bytes, 0, spliced, 0, from);
-        System.arraycopy(wild, 0, spliced, from, wild.length);
-        System.arraycopy(bytes, to, spliced, from + wild.length, bytes.length - to);
-        return spliced;
-      }
-      default -> throw new IllegalStateException();
-    }
-    return bytes;
   }
 }

@@ -10,6 +10,10 @@ import org.junit.jupiter.api.Test;
 
 class ProgressLinesTest {
   private static StepFinished step(int step) {
+    return step(step, 0);
+  }
+
+  private static StepFinished step(int step, double peakFlops) {
     return new StepFinished(
         step,
         8,
@@ -24,13 +28,31 @@ class ProgressLinesTest {
         0.5,
         2,
         Duration.ofSeconds(30L * step),
-        Duration.ofSeconds(2));
+        Duration.ofSeconds(2),
+        new TrainingEvent.Work(3e12, peakFlops));
   }
 
   @Test
   void aLineSaysWhatCounts() {
     assertThat(ProgressLines.line(step(2)))
         .isEqualTo("step 2/8  loss 1.2500  grad norm 0.500  lr 0.000200  200 tokens/s  ETA 3:00");
+  }
+
+  @Test
+  void aLineSaysWhichShareOfTheDevicesPeakIsReached() {
+    assertThat(step(2, 4e12).flopsPerSecond()).isEqualTo(1.5e12);
+    assertThat(step(2, 4e12).shareOfPeak()).hasValue(0.375);
+    assertThat(ProgressLines.line(step(2, 4e12)))
+        .endsWith("  200 tokens/s  38 % of peak  ETA 3:00");
+  }
+
+  @Test
+  void anEvaluationSaysLossAndPerplexity() {
+    var result = new EvaluationResult(Math.log(8), 2, 0.5, 1, 1000, 10, Duration.ofSeconds(1));
+
+    assertThat(ProgressLines.line(new TrainingEvent.Evaluated(4, 0.5, result)))
+        .isEqualTo(
+            "step 4  eval loss 2.0794 (row-weighted 2.0000)  perplexity 8.000  accuracy 50.00 %  1,000 targets");
   }
 
   @Test

@@ -5,6 +5,10 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.gatun.InputException;
 import dev.gatun.cpu.CpuBackend;
+import dev.gatun.io.AdapterFiles;
+import dev.gatun.io.PeftAdapter;
+import dev.gatun.model.LoraConfig.Initialization;
+import dev.gatun.model.LoraConfig.Modules.Names;
 import dev.gatun.op.Backend;
 import dev.gatun.train.TrainingEvent.Notice;
 import java.io.IOException;
@@ -55,6 +59,48 @@ class ResumeTest extends ResumeContract {
     run(config.outputDir(output).resumeFromCheckpoint(Resumption.LAST));
 
     assertSameRun(output, directory.resolve("out"));
+  }
+
+  @Test
+  void aWeightDecomposedAdapterOfA4BitModelGoesOnBitByBit() throws IOException {
+    SftConfigBuilder config = config().useDora(true).loadIn4bit(true);
+    Path whole = directory.resolve("whole");
+    run(config.outputDir(whole));
+    Path resumed = only(whole, 4, "resumed");
+
+    run(config.outputDir(resumed).resumeFromCheckpoint(Resumption.LAST));
+
+    assertSameRun(resumed, whole);
+    PeftAdapter trained = AdapterFiles.read(resumed);
+    assertThat(trained.modules().values()).isNotEmpty();
+    trained
+        .modules()
+        .forEach((path, update) -> assertThat(update.magnitude()).as(path).isNotNull());
+  }
+
+  @Test
+  void aBaseThatGaveAPartToTheAdapterGoesOnBitByBit() throws IOException {
+    SftConfigBuilder config = config().initLoraWeights(Initialization.PISSA).loadIn4bit(true);
+    Path whole = directory.resolve("whole");
+    run(config.outputDir(whole));
+    Path resumed = only(whole, 4, "resumed");
+
+    run(config.outputDir(resumed).resumeFromCheckpoint(Resumption.LAST));
+
+    assertSameRun(resumed, whole);
+  }
+
+  @Test
+  void anAdapterOfEmbeddingAndHeadGoesOnBitByBit() throws IOException {
+    SftConfigBuilder config =
+        config().loraTargetModules(new Names(List.of("embed_tokens", "lm_head", "v_proj")));
+    Path whole = directory.resolve("whole");
+    run(config.outputDir(whole));
+    Path resumed = only(whole, 4, "resumed");
+
+    run(config.outputDir(resumed).resumeFromCheckpoint(Resumption.LAST));
+
+    assertSameRun(resumed, whole);
   }
 
   @Test

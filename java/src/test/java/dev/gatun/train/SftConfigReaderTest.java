@@ -51,6 +51,20 @@ class SftConfigReaderTest {
   }
 
   @Test
+  void aPathThatCannotBeIsRefused() {
+    refused("cache_dir: \"\\ud800\"\n", "cache_dir must be a path in characters");
+    refused("cache_dir: \"a\\0\"\n", "cache_dir must be a path");
+  }
+
+  @Test
+  void aPatternBeyondReasonIsRefusedAtOnce() {
+    refused(
+        "lora_target_modules: '" + "x".repeat(300_000) + "'\n",
+        "at most 1000 characters",
+        "of 300000 characters");
+  }
+
+  @Test
   void defaultsAreThoseOfTrlAndPeft() {
     SftConfig config = config("");
 
@@ -285,8 +299,8 @@ class SftConfigReaderTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "use_dora: true",
         "load_in_8bit: true",
+        "loftq_config: {loftq_bits: 8}",
         "bnb_4bit_quant_type: fp4",
         "label_smoothing_factor: 0.1",
         "fp16: true",

@@ -97,6 +97,8 @@ class SftTrainerTest {
             "checkpoint-2",
             "config.yaml",
             "metrics.jsonl",
+            "report.html",
+            "run.json",
             "tokenizer.json",
             "tokenizer_config.json",
             "trainer_state.json");

@@ -18,7 +18,8 @@ final class ColumnSum {
   private static final KernelSpec<Sum> SUM_KERNEL =
       new KernelSpec<>("norm", "column_sum_f32", Sum.class);
 
-  private static final int CHUNKS = 64;
+  /// Chunks of rows at most.
+  static final int CHUNKS = 64;
 
   private final Launcher launcher;
   private final Kernel<Partial> partialKernel;

@@ -3,6 +3,7 @@ package dev.gatun.cuda.op;
 import dev.gatun.cuda.Context;
 import dev.gatun.cuda.DeviceBuffer;
 import dev.gatun.cuda.PinnedBuffer;
+import dev.gatun.op.ArenaEvent;
 import dev.gatun.op.ArenaExhaustedException;
 import dev.gatun.op.TensorArena;
 import dev.gatun.tensor.DType;
@@ -28,6 +29,7 @@ final class CudaArena implements TensorArena {
     this.requireOpen = requireOpen;
     this.free = free;
     this.capacity = capacity;
+    ArenaEvent.reserved(name, capacity);
   }
 
   CudaArena(Context context, String name, long bytes) {
@@ -91,5 +93,6 @@ final class CudaArena implements TensorArena {
   @Override
   public void close() {
     free.run();
+    ArenaEvent.freed(name, capacity, peak);
   }
 }

@@ -7,10 +7,12 @@ import dev.gatun.cuda.Device;
 import dev.gatun.cuda.DeviceBuffer;
 import dev.gatun.cuda.Event;
 import dev.gatun.cuda.Module;
+import dev.gatun.cuda.PeakRate;
 import dev.gatun.cuda.Stream;
 import dev.gatun.cuda.Target;
 import dev.gatun.op.AttentionOps;
 import dev.gatun.op.Backend;
+import dev.gatun.op.DoraOps;
 import dev.gatun.op.EmbeddingOps;
 import dev.gatun.op.Fence;
 import dev.gatun.op.LossOps;
@@ -58,6 +60,7 @@ public final class CudaBackend implements Backend {
   private final CudaQuantOps quant;
   private final CudaOptimizerOps optimizer;
   private final CudaTensorOps tensor;
+  private final CudaDoraOps dora;
 
   // What it opens goes on `resources` as it is opened, so that nothing stays behind if it fails.
   private CudaBackend(Context context, @Nullable Stream foreign, Deque<AutoCloseable> resources) {
@@ -72,6 +75,7 @@ public final class CudaBackend implements Backend {
     quant = new CudaQuantOps(this, launcher, tensor);
     FewRowProducts fewRows = own(new FewRowProducts(launcher, products));
     matmul = new CudaMatmulOps(launcher, products, fewRows, quant, tensor);
+    dora = new CudaDoraOps(launcher, matmul);
     norm = new CudaNormOps(launcher);
     rope = new CudaRopeOps(launcher);
     attention = new CudaAttentionOps(launcher);
@@ -173,6 +177,11 @@ public final class CudaBackend implements Backend {
   @Override
   public long reservedBytes() {
     return context.takenMemoryBytes() + FIRST_USE_BYTES;
+  }
+
+  @Override
+  public double peakFlops() {
+    return PeakRate.of(context.device());
   }
 
   @Override
@@ -303,6 +312,11 @@ public final class CudaBackend implements Backend {
   @Override
   public TensorOps tensor() {
     return tensor;
+  }
+
+  @Override
+  public DoraOps dora() {
+    return dora;
   }
 
   /// Arenas must have been closed before.

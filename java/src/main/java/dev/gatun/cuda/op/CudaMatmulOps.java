@@ -4,7 +4,9 @@ import dev.gatun.cuda.op.Products.Extras;
 import dev.gatun.cuda.op.Products.Form;
 import dev.gatun.op.Accumulate;
 import dev.gatun.op.Dropout;
+import dev.gatun.op.LowRankTerm;
 import dev.gatun.op.MatmulOps;
+import dev.gatun.op.Normalized;
 import dev.gatun.op.Projection;
 import dev.gatun.op.TensorArena;
 import dev.gatun.quant.Weight;
@@ -103,10 +105,33 @@ final class CudaMatmulOps implements MatmulOps {
       }
     }
     updates.backward(dys, loraInner, innerGradients, projections, gradients, scratch);
-    boolean add = accumulate == Accumulate.ADD;
-    if (dx == null || joined.inputGradient(dx, add, dys, innerGradients, projections, scratch)) {
+    if (dx != null) {
+      boolean add = accumulate == Accumulate.ADD;
+      inputGradient(dx, add, dys, innerGradients, projections, scratch);
+    }
+  }
+
+  @Override
+  public void inputGradient(
+      Tensor dx,
+      List<Tensor> dys,
+      List<@Nullable Tensor> innerGradients,
+      List<Projection> projections,
+      TensorArena scratch) {
+    inputGradient(dx, false, dys, innerGradients, projections, scratch);
+  }
+
+  private void inputGradient(
+      Tensor dx,
+      boolean accumulate,
+      List<Tensor> dys,
+      List<@Nullable Tensor> innerGradients,
+      List<Projection> projections,
+      TensorArena scratch) {
+    if (joined.inputGradient(dx, accumulate, dys, innerGradients, projections, scratch)) {
       return;
     }
+    boolean add = accumulate;
     for (int i = 0; i < projections.size(); i++) {
       long mark = scratch.mark();
       inputGradient(dx, dys.get(i), projections.get(i), innerGradients.get(i), add, scratch);
@@ -136,14 +161,38 @@ final class CudaMatmulOps implements MatmulOps {
   }
 
   @Override
+  public boolean weightGradientsOfNormalized(
+      List<@Nullable Tensor> innerGradients,
+      Normalized x,
+      List<Projection> projections,
+      List<Projection.Gradients> gradients,
+      TensorArena scratch) {
+    return gradients.stream().allMatch(g -> g.weight() == null)
+        && updates.gradientsOfA(innerGradients, x, projections, gradients, scratch);
+  }
+
+  @Override
   public void logits(
-      Tensor logits, Tensor x, Weight head, @Nullable Tensor bias, TensorArena scratch) {
+      Tensor logits,
+      Tensor x,
+      Weight head,
+      @Nullable Tensor bias,
+      @Nullable LowRankTerm update,
+      TensorArena scratch) {
     long mark = scratch.mark();
     products.multiply(Form.NT, logits, x, dense(head, scratch), 1, false, scratch);
     if (bias != null) {
       tensors.addRow(logits, bias);
     }
+    if (update != null) {
+      products.multiply(Form.NT, logits, update.inner(), update.b(), update.scale(), true, scratch);
+    }
     scratch.release(mark);
+  }
+
+  @Override
+  public boolean usesDecoded() {
+    return products.hasLibrary();
   }
 
   @Override
@@ -179,6 +228,9 @@ final class CudaMatmulOps implements MatmulOps {
   Tensor dense(Weight weight, TensorArena scratch) {
     if (weight instanceof Weight.Dense(Tensor tensor) && tensor.dtype() == DType.BF16) {
       return tensor;
+    }
+    if (weight instanceof Weight.Nf4 nf4 && nf4.decoded() != null) {
+      return nf4.decoded().values(nf4.out(), nf4.in());
     }
     Tensor copy = scratch.allocate(DType.BF16, Shape.of(weight.out(), weight.in()));
     quant.dequantize(copy, weight);

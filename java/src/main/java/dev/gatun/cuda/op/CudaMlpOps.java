@@ -6,7 +6,9 @@ import static dev.gatun.cuda.op.DeviceStorage.pointerOrNull;
 import dev.gatun.cuda.DevicePtr;
 import dev.gatun.cuda.Kernel;
 import dev.gatun.cuda.KernelSpec;
+import dev.gatun.op.GatedUpdates;
 import dev.gatun.op.MlpOps;
+import dev.gatun.op.TensorArena;
 import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
@@ -21,11 +23,13 @@ final class CudaMlpOps implements MlpOps {
   private final Launcher launcher;
   private final Kernel<Forward> forward;
   private final Kernel<Backward> backward;
+  private final GatedLora gatedLora;
 
   CudaMlpOps(Launcher launcher) {
     this.launcher = launcher;
     forward = launcher.kernel(FORWARD);
     backward = launcher.kernel(BACKWARD);
+    gatedLora = new GatedLora(launcher);
   }
 
   @Override
@@ -84,6 +88,26 @@ final class CudaMlpOps implements MlpOps {
             up.rowStride(),
             code(activation),
             vector));
+  }
+
+  @Override
+  public boolean backwardWithUpdates(
+      Tensor gate,
+      Tensor up,
+      Tensor dh,
+      Activation activation,
+      GatedUpdates updates,
+      TensorArena scratch) {
+    if (!gatedLora.suits(gate, up, dh, updates)) {
+      return false;
+    }
+    gatedLora.run(gate, up, dh, code(activation), updates, scratch);
+    return true;
+  }
+
+  @Override
+  public long updatesScratchBytes(long rows, long cols, long rank) {
+    return GatedLora.scratchBytes(rows, cols, rank);
   }
 
   private static int code(Activation activation) {

@@ -120,7 +120,7 @@ final class CudaQuantOps implements QuantOps {
     if (weight.blockSize() == 64 && count % 8 == 0 && Launcher.isVector(source)) {
       launcher.launch(
           quantizeBlocks64,
-          LaunchConfig.cover(count, 8 * 256, 256),
+          launcher.gridStride(count / 8),
           new QuantizeBlocks64(
               pointer(weight.packed()),
               pointer(absmax),

@@ -80,6 +80,11 @@ final class CudaTensorOps implements TensorOps {
   }
 
   @Override
+  public void subtract(Tensor destination, Tensor source) {
+    binary(add, destination, source, -1);
+  }
+
+  @Override
   public void checkFinite(Tensor flag, Tensor tensor) {
     if (tensor.count() > 0) {
       launcher.launch(
@@ -125,8 +130,8 @@ final class CudaTensorOps implements TensorOps {
             y.cols()));
   }
 
-  /// `out = dropout(x)`.
-  void dropout(Tensor out, Tensor x, Dropout spec) {
+  @Override
+  public void dropout(Tensor out, Tensor x, Dropout spec) {
     launcher.launch(
         dropout,
         launcher.gridStride(Math.ceilDiv(x.count(), 4L)),

@@ -6,7 +6,6 @@ import dev.gatun.op.Projection;
 import dev.gatun.op.TensorArena;
 import dev.gatun.quant.Weight;
 import dev.gatun.tensor.DType;
-import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.List;
@@ -50,21 +49,18 @@ final class JoinedProducts {
       return false;
     }
     long mark = scratch.mark();
-    Tensor right = scratch.allocate(DType.BF16, Shape.of(outs(projections), left.cols()));
+    Tensor operand = operand(projections, scratch);
+    Tensor right = operand.rows(0, outs(projections)).columns(0, left.cols());
     long row = 0;
-    long column = x.cols();
+    long column = 0;
     for (Projection projection : projections) {
       Tensor rows = right.rows(row, projection.weight().out());
-      quant.dequantize(rows.columns(0, x.cols()), projection.weight());
       if (left.cols() > x.cols()) {
         Tensor beside = rows.columns(x.cols(), left.cols() - x.cols());
         Projection.Lora lora = projection.lora();
         tensors.place(
-            beside,
-            lora == null ? null : lora.b(),
-            column - x.cols(),
-            lora == null ? 0 : lora.scale());
-        column += rank(projection);
+            beside, lora == null ? null : lora.b(), column, lora == null ? 0 : lora.scale());
+        column += projection.rank();
       }
       row += projection.weight().out();
     }
@@ -110,13 +106,10 @@ final class JoinedProducts {
       return false;
     }
     long mark = scratch.mark();
-    Tensor right = scratch.allocate(DType.BF16, Shape.of(left.cols(), dx.cols()));
-    long row = 0;
+    Tensor right = operand(projections, scratch).rows(0, left.cols()).columns(0, dx.cols());
+    long row = outs(projections);
     List<Tensor> factors = new ArrayList<>();
     for (Projection projection : projections) {
-      long out = projection.weight().out();
-      quant.dequantize(right.rows(row, out), projection.weight());
-      row += out;
       if (projection.lora() != null) {
         factors.add(projection.lora().a());
       }
@@ -133,31 +126,59 @@ final class JoinedProducts {
     return true;
   }
 
+  /// The right operand of either direction with the weights decoded, its room for updates of
+  /// unspecified content: kept, or in scratch that the caller releases. Its layout is the same, so
+  /// that the library's result is.
+  private Tensor operand(List<Projection> projections, TensorArena scratch) {
+    Tensor kept = kept(projections);
+    if (kept != null) {
+      return kept;
+    }
+    Tensor operand = scratch.allocate(DType.BF16, Projection.operandShape(projections));
+    long row = 0;
+    for (Projection projection : projections) {
+      Weight weight = projection.weight();
+      quant.dequantize(operand.rows(row, weight.out()).columns(0, weight.in()), weight);
+      row += weight.out();
+    }
+    return operand;
+  }
+
+  /// Values that were decoded before, if they lie as one operand.
+  private static @Nullable Tensor kept(List<Projection> projections) {
+    Tensor operand = null;
+    long row = 0;
+    for (Projection projection : projections) {
+      if (!(projection.weight() instanceof Weight.Nf4 nf4)
+          || nf4.decoded() == null
+          || nf4.decoded().firstRow() != row
+          || (operand != null && operand != nf4.decoded().operand())) {
+        return null;
+      }
+      operand = nf4.decoded().operand();
+      row += nf4.out();
+    }
+    return operand != null && operand.shape().equals(Projection.operandShape(projections))
+        ? operand
+        : null;
+  }
+
   /// Scratch that either direction takes, the product's own left out.
   static long scratchBytes(List<Projection> projections) {
-    long ranks = projections.stream().mapToLong(JoinedProducts::rank).sum();
-    long in = projections.getFirst().weight().in();
-    long outs = outs(projections);
-    return Math.max(
-        TensorArena.sizeOf(DType.BF16, outs * (in + ranks)),
-        TensorArena.sizeOf(DType.BF16, (outs + ranks) * in));
+    return TensorArena.sizeOf(DType.BF16, Projection.operandShape(projections).count());
   }
 
   private boolean suits(Tensor left, long in, List<Projection> projections) {
-    long ranks = projections.stream().mapToLong(JoinedProducts::rank).sum();
+    long ranks = projections.stream().mapToLong(Projection::rank).sum();
     return products.hasLibrary()
         && ranks * LEAST_IN_TO_RANK <= in
         && in % 8 == 0
         && Launcher.vector(left.cols(), left) == 1
-        && projections.stream().allMatch(p -> p.weight() instanceof Weight.Nf4 && rank(p) % 8 == 0);
+        && projections.stream()
+            .allMatch(p -> p.weight() instanceof Weight.Nf4 && p.rank() % 8 == 0);
   }
 
   private static long outs(List<Projection> projections) {
     return projections.stream().mapToLong(p -> p.weight().out()).sum();
-  }
-
-  private static long rank(Projection projection) {
-    Projection.Lora lora = projection.lora();
-    return lora == null ? 0 : lora.rank();
   }
 }

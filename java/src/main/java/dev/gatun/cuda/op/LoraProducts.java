@@ -7,6 +7,7 @@ import dev.gatun.cuda.DevicePtr;
 import dev.gatun.cuda.Kernel;
 import dev.gatun.cuda.KernelSpec;
 import dev.gatun.cuda.LaunchConfig;
+import dev.gatun.op.Normalized;
 import dev.gatun.op.TensorArena;
 import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
@@ -25,7 +26,8 @@ final class LoraProducts {
   private static final List<KernelSpec<Parameters>> INNER_BACKWARD_SPECS = specs("inner_backward");
   private static final List<KernelSpec<Parameters>> GRADIENT_SPECS = specs("gradient");
   private static final List<KernelSpec<Parameters>> BACKWARD_SPECS = specs("backward");
-  private static final KernelSpec<Sum> SUM = new KernelSpec<>(MODULE, "lora_sum_f32", Sum.class);
+  private static final KernelSpec<ScaleRows> SCALE_ROWS =
+      new KernelSpec<>(MODULE, "lora_scale_rows_bf16", ScaleRows.class);
 
   private static final int RANK_STEP = 16; // there is a kernel for each multiple
   static final int MOST_RANK = 64;
@@ -40,7 +42,8 @@ final class LoraProducts {
   private final List<Kernel<Parameters>> innerBackward;
   private final List<Kernel<Parameters>> gradient;
   private final List<Kernel<Parameters>> backward;
-  private final Kernel<Sum> sum;
+  private final LoraSum sum;
+  private final Kernel<ScaleRows> scaleRows;
 
   LoraProducts(Launcher launcher) {
     this.launcher = launcher;
@@ -48,7 +51,8 @@ final class LoraProducts {
     innerBackward = INNER_BACKWARD_SPECS.stream().map(launcher::kernel).toList();
     gradient = GRADIENT_SPECS.stream().map(launcher::kernel).toList();
     backward = BACKWARD_SPECS.stream().map(launcher::kernel).toList();
-    sum = launcher.kernel(SUM);
+    sum = new LoraSum(launcher);
+    scaleRows = launcher.kernel(SCALE_ROWS);
   }
 
   private static List<KernelSpec<Parameters>> specs(String op) {
@@ -91,7 +95,7 @@ final class LoraProducts {
   void inner(Tensor inner, Tensor x, Tensor a, TensorArena scratch) {
     run(
         this.inner,
-        new Work(LoraGrid.Kind.ROW, x, a.rows(), a, null, inner, null, false, 1),
+        new Work(LoraGrid.Kind.ROW, x, a.rows(), a, null, inner, null, false, 1, null),
         scratch);
   }
 
@@ -117,7 +121,7 @@ final class LoraProducts {
     if (dInner != null && dB != null && stages(LoraGrid.Kind.BOTH, rank) >= FEWEST_STAGES) {
       run(
           backward,
-          new Work(LoraGrid.Kind.BOTH, dy, rank, b, inner, dInner, dB, false, scale),
+          new Work(LoraGrid.Kind.BOTH, dy, rank, b, inner, dInner, dB, false, scale, null),
           scratch);
       return;
     }
@@ -126,13 +130,13 @@ final class LoraProducts {
     if (dInner != null) {
       run(
           innerBackward,
-          new Work(LoraGrid.Kind.ROW, dy, rank, b, null, dInner, null, false, scale),
+          new Work(LoraGrid.Kind.ROW, dy, rank, b, null, dInner, null, false, scale, null),
           scratch);
     }
     if (dB != null) {
       run(
           gradient,
-          new Work(LoraGrid.Kind.COLUMN, dy, rank, null, inner, null, dB, false, scale),
+          new Work(LoraGrid.Kind.COLUMN, dy, rank, null, inner, null, dB, false, scale, null),
           scratch);
     }
   }
@@ -145,8 +149,29 @@ final class LoraProducts {
   void gradientA(Tensor dA, Tensor dInner, Tensor x, TensorArena scratch) {
     run(
         gradient,
-        new Work(LoraGrid.Kind.COLUMN, x, dA.rows(), null, dInner, null, dA, true, 1),
+        new Work(LoraGrid.Kind.COLUMN, x, dA.rows(), null, dInner, null, dA, true, 1, null),
         scratch);
+  }
+
+  /// The same of `x·rstd·(offset + weight)`, as `((rstd·dInner)ᵀ·x)·(offset + weight)`.
+  void gradientA(Tensor dA, Tensor dInner, Normalized x, TensorArena scratch) {
+    long mark = scratch.mark();
+    Tensor scaled = scratch.allocate(DType.BF16, Shape.of(dInner.rows(), dInner.cols()));
+    launcher.launch(
+        scaleRows,
+        launcher.gridStride(dInner.count() / 8),
+        new ScaleRows(
+            pointer(scaled),
+            pointer(dInner, DType.BF16, "the inner gradient"),
+            dInner.rowStride(),
+            pointer(x.rstd(), DType.F32, "rstd"),
+            dInner.rows(),
+            dInner.cols()));
+    run(
+        gradient,
+        new Work(LoraGrid.Kind.COLUMN, x.x(), dA.rows(), null, scaled, null, dA, true, 1, x),
+        scratch);
+    scratch.release(mark);
   }
 
   /// What a launch computes from the wide operand.
@@ -155,6 +180,7 @@ final class LoraProducts {
   /// @param narrow `[T, R]`, of the column product
   /// @param rowProduct BF16 `[T, R]`
   /// @param columnProduct F32 `[W, R]`, or `[R, W]` if `transposed`
+  /// @param normalized whose weight the columns of the transposed column product are multiplied by
   private record Work(
       LoraGrid.Kind kind,
       Tensor wide,
@@ -164,7 +190,8 @@ final class LoraProducts {
       @Nullable Tensor rowProduct,
       @Nullable Tensor columnProduct,
       boolean transposed,
-      float scale) {
+      float scale,
+      @Nullable Normalized normalized) {
     long rows() {
       return wide.rows();
     }
@@ -232,26 +259,11 @@ final class LoraProducts {
 
   private void sum(
       Work work, LoraGrid grid, @Nullable Tensor rowPartial, @Nullable Tensor columnPartial) {
-    Tensor summed = rowPartial == null ? null : work.rowProduct();
-    Tensor target = work.columnProduct();
-    long elements = (summed == null ? 0 : summed.count()) + (target == null ? 0 : target.count());
-    launcher.launch(
-        sum,
-        launcher.gridStride(elements / 4),
-        new Sum(
-            bf16(summed, "the narrow result"),
-            stride(summed),
-            pointerOrNull(rowPartial),
-            grid.ranges(),
-            work.rows(),
-            work.rank(),
-            target == null ? DevicePtr.NULL : pointer(target, DType.F32, "the gradient"),
-            stride(target),
-            pointerOrNull(columnPartial),
-            grid.chunks(),
-            target == null ? 0 : target.rows(),
-            target == null ? 0 : target.cols(),
-            work.scale()));
+    sum.run(
+        new LoraSum.Parts(rowPartial == null ? null : work.rowProduct(), rowPartial, grid.ranges()),
+        new LoraSum.Parts(work.columnProduct(), columnPartial, grid.chunks()),
+        work.scale(),
+        work.normalized());
   }
 
   private static DevicePtr bf16(@Nullable Tensor tensor, String what) {
@@ -297,18 +309,6 @@ final class LoraProducts {
       int columnTiles,
       int stages) {}
 
-  record Sum(
-      DevicePtr inner,
-      long innerStride,
-      DevicePtr rowPartial,
-      int ranges,
-      long rows,
-      long rank,
-      DevicePtr gradient,
-      long gradientStride,
-      DevicePtr columnPartial,
-      int chunks,
-      long gradientRows,
-      long gradientColumns,
-      float scale) {}
+  record ScaleRows(
+      DevicePtr out, DevicePtr x, long xStride, DevicePtr factor, long rows, long cols) {}
 }

@@ -1,6 +1,7 @@
 package dev.gatun.cuda.op;
 
 import dev.gatun.cuda.op.Products.Form;
+import dev.gatun.op.Normalized;
 import dev.gatun.op.Projection;
 import dev.gatun.op.TensorArena;
 import dev.gatun.tensor.DType;
@@ -140,6 +141,41 @@ final class LowRankUpdates {
     for (int i = 0; i < inner.size(); i++) {
       gradientOfA(wanted.get(i), inner.get(i), x, scratch);
     }
+  }
+
+  /// The same for an input that is not there but for its normalisation; false, with nothing done,
+  /// if the updates do not lie together or drop elements.
+  boolean gradientsOfA(
+      List<@Nullable Tensor> innerGradients,
+      Normalized x,
+      List<Projection> projections,
+      List<Projection.Gradients> gradients,
+      TensorArena scratch) {
+    List<Tensor> inner = new ArrayList<>();
+    List<Tensor> wanted = new ArrayList<>();
+    for (int i = 0; i < projections.size(); i++) {
+      Projection.Lora lora = projections.get(i).lora();
+      Tensor a = gradients.get(i).a();
+      Tensor dInner = innerGradients.get(i);
+      if (lora == null || a == null || dInner == null) {
+        continue;
+      }
+      if (CudaMatmulOps.drops(lora)) {
+        return false;
+      }
+      inner.add(dInner);
+      wanted.add(a);
+    }
+    if (inner.isEmpty()) {
+      return true;
+    }
+    Tensor left = SideBySide.columns(inner);
+    Tensor target = SideBySide.rows(wanted);
+    if (left == null || target == null || !LoraProducts.suits(target.rows(), x.x(), left, target)) {
+      return false;
+    }
+    narrow.gradientA(target, left, x, scratch);
+    return true;
   }
 
   private void gradientOfA(Tensor da, Tensor innerGradient, Tensor x, TensorArena scratch) {

@@ -3,6 +3,7 @@ package dev.gatun.cuda.op;
 import dev.gatun.op.AttentionOpsContract;
 import dev.gatun.op.Backend;
 import dev.gatun.op.CompactOptimizerContract;
+import dev.gatun.op.DoraOpsContract;
 import dev.gatun.op.EmbeddingOpsContract;
 import dev.gatun.op.LossOpsContract;
 import dev.gatun.op.MatmulOpsContract;
@@ -125,6 +126,14 @@ class CudaContractTest {
 
   @Nested
   class Tensors extends TensorOpsContract {
+    @Override
+    protected Backend backend() {
+      return backend;
+    }
+  }
+
+  @Nested
+  class Dora extends DoraOpsContract {
     @Override
     protected Backend backend() {
       return backend;

@@ -10,6 +10,8 @@ import dev.gatun.train.MemoryPlan;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -39,13 +41,16 @@ class CudaTrainingTest {
         assertThat(again.adapter()).as(policy + " adapter").isEqualTo(first.adapter());
       }
       MemoryPlan least = training.run(backend, CheckpointPolicy.OFFLOAD, 1).plan();
+      Set<Long> decoded = new TreeSet<>();
       for (long limit : TinyTraining.limits(least, first.plan())) {
         TinyTraining.Outcome again = training.runWithin(backend, limit, STEPS);
+        decoded.add(TinyTraining.decodedBytes(again.plan()));
 
         assertThat(TinyTraining.arenaBytes(again.plan())).isLessThanOrEqualTo(limit);
         assertThat(again.losses()).as(again.plan().table()).isEqualTo(first.losses());
         assertThat(again.adapter()).as(again.plan().table()).isEqualTo(first.adapter());
       }
+      assertThat(decoded).as("none, some and all layers decoded").hasSize(3);
     }
   }
 

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.fail;
 
 import dev.gatun.Tolerances;
 import dev.gatun.op.Backend;
+import dev.gatun.op.Normalized;
 import dev.gatun.op.TensorArena;
 import dev.gatun.tensor.Bf16;
 import dev.gatun.tensor.DType;
@@ -29,6 +30,7 @@ class LoraProductsTest {
   private static final float SPOIL = 1e30f;
   private static final float SCALE = 1.5f;
   private static final float GRADIENT = 0.5f;
+  private static final float OFFSET = 1;
 
   private static Backend backend;
   private static Launcher launcher;
@@ -71,7 +73,10 @@ class LoraProductsTest {
     float[] b = transposed(a, rank, wide);
     try (TensorArena arena = backend.arena("operands", 512L << 20);
         TensorArena scratch =
-            backend.arena("scratch", LoraProducts.scratchBytes(rows, wide, rank))) {
+            backend.arena(
+                "scratch",
+                LoraProducts.scratchBytes(rows, wide, rank)
+                    + TensorArena.sizeOf(DType.BF16, (long) rows * rank))) {
       Tensor xs = within(arena, x, rows, wide);
       Tensor as = within(arena, a, rank, wide);
       Tensor bs = within(arena, b, wide, rank);
@@ -102,8 +107,48 @@ class LoraProductsTest {
       result.compare("dInner", scaledRows);
       Result gradientA = new Result(arena, DType.F32, rank, wide, GRADIENT);
       gradientA.check("dA", dA, () -> products.gradientA(gradientA.view(), inners, xs, scratch));
+      float[] rstd = positive(random, rows);
+      float[] weight = values(random, wide);
+      Normalized normalized =
+          new Normalized(xs, vector(arena, rstd), vector(arena, weight), OFFSET);
+      gradientA.check(
+          "dA of a normalised input",
+          normalizedProduct(x, rstd, weight, inner, rank),
+          () -> products.gradientA(gradientA.view(), inners, normalized, scratch));
       assertThat(scratch.mark()).isZero();
     }
+  }
+
+  private static float[] positive(Random random, int count) {
+    float[] result = new float[count];
+    for (int i = 0; i < count; i++) {
+      result[i] = 0.25f + random.nextFloat();
+    }
+    return result;
+  }
+
+  private static Tensor vector(TensorArena arena, float[] values) {
+    Tensor tensor = arena.allocate(DType.F32, Shape.of(values.length));
+    backend.upload(tensor, Tensor.ofFloats(tensor.shape(), values));
+    return tensor;
+  }
+
+  /// Exact, and as it comes out where the normalised input is rounded on the way, as usual.
+  private static Expected normalizedProduct(
+      float[] x, float[] rstd, float[] weight, float[] inner, int rank) {
+    float[] exact = new float[x.length];
+    float[] rounded = new float[x.length];
+    for (int i = 0; i < x.length; i++) {
+      exact[i] = x[i] * rstd[i / weight.length] * (OFFSET + weight[i % weight.length]);
+      rounded[i] = Bf16.round(exact[i]);
+    }
+    Expected expected = columnProduct(exact, inner, rstd.length, weight.length, rank, 1);
+    Expected naive = columnProduct(rounded, inner, rstd.length, weight.length, rank, 1);
+    double error = expected.naiveError();
+    for (int i = 0; i < expected.exact().length; i++) {
+      error = Math.max(error, Math.abs(naive.exact()[i] - expected.exact()[i]));
+    }
+    return new Expected(expected.exact(), error);
   }
 
   /// A result within a wider matrix.

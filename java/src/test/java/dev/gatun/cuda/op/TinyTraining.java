@@ -33,6 +33,7 @@ final class TinyTraining {
           "model/tokenizer.json",
           "model/tokenizer_config.json",
           "train.jsonl");
+  private static final long DECODED_BYTES = 6L << 20; // about, of all six layers
   private static final Pattern BUFFER =
       Pattern.compile("(device|pinned) buffer (.*) \\((\\d+) bytes\\)");
 
@@ -148,13 +149,24 @@ final class TinyTraining {
     return context.openChildren();
   }
 
-  /// Limits from what the least takes to what everything takes.
+  /// Limits from what the least takes to what everything takes, and more, so that some and all
+  /// weights are kept decoded.
   static long[] limits(MemoryPlan least, MemoryPlan most) {
-    long[] limits = new long[4];
-    for (int i = 0; i < limits.length; i++) {
+    long[] limits = new long[6];
+    for (int i = 0; i < 4; i++) {
       limits[i] = arenaBytes(least) + (arenaBytes(most) - arenaBytes(least)) * i / 3;
     }
+    limits[4] = arenaBytes(most) + DECODED_BYTES / 2;
+    limits[5] = arenaBytes(most) + 2 * DECODED_BYTES;
     return limits;
+  }
+
+  /// Bytes of decoded weights in a plan.
+  static long decodedBytes(MemoryPlan plan) {
+    return plan.lines().stream()
+        .filter(line -> line.arena().equals("decoded weights"))
+        .mapToLong(MemoryPlan.Line::bytes)
+        .sum();
   }
 
   /// Bytes of the plan's arenas, without what the device takes by itself.

@@ -1,0 +1,204 @@
+package dev.gatun.cli;
+
+import dev.gatun.InputException;
+import dev.gatun.op.Backend;
+import dev.gatun.train.EvaluationReport;
+import dev.gatun.train.EvaluationReport.Figures;
+import dev.gatun.train.EvaluationReport.WorstRow;
+import dev.gatun.train.ModelEvaluation;
+import dev.gatun.train.SftConfig;
+import dev.gatun.train.SftConfigReader;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+import tools.jackson.databind.json.JsonMapper;
+
+/// `gatun evaluate`.
+@Command(
+    name = "evaluate",
+    description = "Evaluates a trained model on held-out data: loss, perplexity, accuracy.")
+final class EvaluateCommand implements Callable<Integer> {
+  @Parameters(paramLabel = "CONFIG", description = "The configuration of the training run.")
+  private Path file;
+
+  @Option(
+      names = "--adapter",
+      paramLabel = "DIR",
+      description = "Adapter to evaluate (default: output_dir; without use_peft, the model there).")
+  private @Nullable Path adapter;
+
+  @Option(names = "--base", description = "Evaluate the base model without an adapter.")
+  private boolean base;
+
+  @Option(
+      names = "--data",
+      paramLabel = "FILE",
+      description = "Data to evaluate on; repeatable (default: eval_dataset_path).")
+  private List<Path> data = List.of();
+
+  @Option(
+      names = "--worst",
+      paramLabel = "N",
+      description = "Show the N rows with the largest loss (default: ${DEFAULT-VALUE}).")
+  private int worst;
+
+  @Option(
+      names = "--set",
+      paramLabel = "KEY=VALUE",
+      description = "Overrides a key of the configuration; repeatable.")
+  private List<String> overrides = List.of();
+
+  @Option(names = "--device", paramLabel = "DEVICE", description = "Short for --set device=DEVICE.")
+  private @Nullable String device;
+
+  @Option(names = "--json", description = "Print JSON instead.")
+  private boolean json;
+
+  @Spec private CommandSpec spec;
+
+  /// What is evaluated.
+  private record Subject(SftConfig config, @Nullable Path adapter) {
+    Path path() {
+      return adapter == null ? config.model().modelNameOrPath() : adapter;
+    }
+  }
+
+  @Override
+  public Integer call() {
+    if (worst < 0) {
+      throw new InputException("--worst takes a number of rows, not " + worst);
+    }
+    List<String> settings = new ArrayList<>(overrides);
+    if (device != null) {
+      settings.add("device=" + device);
+    }
+    SftConfigReader.Loaded read = SftConfigReader.read(file, settings);
+    Subject subject = subject(read.config());
+    SftConfig config = subject.config();
+    PrintWriter out = spec.commandLine().getOut();
+    try (Backend backend = Device.open(config.model().device())) {
+      if (!json) {
+        read.notices().forEach(notice -> out.println("notice: " + notice));
+        out.println("device: " + backend.description());
+        out.flush();
+      }
+      List<Path> files = data.isEmpty() ? config.data().evalDatasetPath() : data;
+      try (ModelEvaluation evaluation =
+          ModelEvaluation.open(config, backend, subject.adapter(), files)) {
+        EvaluationReport report = evaluation.run(worst);
+        if (json) {
+          out.println(
+              JsonMapper.shared()
+                  .writerWithDefaultPrettyPrinter()
+                  .writeValueAsString(json(subject, report)));
+        } else {
+          print(out, subject, report);
+        }
+      }
+    }
+    return 0;
+  }
+
+  /// A run without an adapter leaves a checkpoint, which takes the place of the base model.
+  private Subject subject(SftConfig config) {
+    if (base && adapter != null) {
+      throw new InputException("--base and --adapter exclude each other; give one of them");
+    }
+    if (base || adapter != null) {
+      return new Subject(config, adapter);
+    }
+    Path output = config.output().outputDir();
+    return config.lora() != null
+        ? new Subject(config, output)
+        : new Subject(config.toBuilder().modelNameOrPath(output).build(), null);
+  }
+
+  private static void print(PrintWriter out, Subject subject, EvaluationReport report) {
+    out.println("model: " + subject.path());
+    if (report.files().size() > 1) {
+      report.files().forEach(each -> out.println(line(each.path().toString(), each.figures())));
+    }
+    out.println(
+        line(
+            report.files().size() == 1 ? report.files().getFirst().path().toString() : "all",
+            report.total()));
+    if (!report.worst().isEmpty()) {
+      out.println("rows with the largest loss:");
+    }
+    for (WorstRow row : report.worst()) {
+      out.printf(
+          Locale.ROOT,
+          "  %s (row %d)  %,d tokens, %,d trained  loss %.4f  %s%n",
+          row.source(),
+          row.row(),
+          row.tokens(),
+          row.targets(),
+          row.loss(),
+          JsonMapper.shared().writeValueAsString(row.text()));
+    }
+  }
+
+  private static String line(String name, Figures figures) {
+    return String.format(
+        Locale.ROOT,
+        "%s: loss %.4f  perplexity %.4g  token accuracy %.2f %%  %,d rows, %,d trained tokens",
+        name,
+        figures.loss(),
+        figures.perplexity(),
+        100 * figures.tokenAccuracy(),
+        figures.rows(),
+        figures.targets());
+  }
+
+  private static Map<String, Object> json(Subject subject, EvaluationReport report) {
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("model", subject.path().toString());
+    json.putAll(json(report.total()));
+    json.put(
+        "files",
+        report.files().stream()
+            .map(each -> {
+              Map<String, Object> entry = new LinkedHashMap<>();
+              entry.put("file", each.path().toString());
+              entry.putAll(json(each.figures()));
+              return entry;
+            })
+            .toList());
+    json.put("worst", report.worst().stream().map(EvaluateCommand::json).toList());
+    return json;
+  }
+
+  private static Map<String, Object> json(Figures figures) {
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("loss", figures.loss());
+    json.put("perplexity", figures.perplexity());
+    json.put("token_accuracy", figures.tokenAccuracy());
+    json.put("entropy", figures.entropy());
+    json.put("rows", figures.rows());
+    json.put("trained_tokens", figures.targets());
+    return json;
+  }
+
+  private static Map<String, Object> json(WorstRow row) {
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("file", row.file().toString());
+    json.put("row", row.row());
+    json.put("source", row.source());
+    json.put("tokens", row.tokens());
+    json.put("trained_tokens", row.targets());
+    json.put("loss", row.loss());
+    json.put("text", row.text());
+    return json;
+  }
+}

@@ -1,0 +1,50 @@
+package dev.gatun.train;
+
+import java.nio.file.Path;
+import java.util.List;
+
+/// What a [ModelEvaluation] found.
+///
+/// @param files in the order given
+/// @param total of all files together
+/// @param worst rows with the largest mean loss, the largest first
+public record EvaluationReport(List<SourceFile> files, Figures total, List<WorstRow> worst) {
+  public EvaluationReport {
+    files = List.copyOf(files);
+    worst = List.copyOf(worst);
+  }
+
+  /// Figures over targets, whatever the batches.
+  ///
+  /// @param rows dataset rows, after packing
+  /// @param targets trained tokens
+  /// @param loss mean over the targets
+  /// @param tokenAccuracy share of the targets that had the largest logit
+  /// @param entropy mean entropy of the predictions
+  public record Figures(
+      long rows, long targets, double loss, double tokenAccuracy, double entropy) {
+    static Figures of(long rows, BatchFigures sum) {
+      return new Figures(rows, sum.targets(), sum.meanLoss(), sum.accuracy(), sum.meanEntropy());
+    }
+
+    /// `exp(loss)`.
+    public double perplexity() {
+      return Math.exp(loss);
+    }
+  }
+
+  /// One file of evaluation data.
+  public record SourceFile(Path path, Figures figures) {}
+
+  /// A row that the model finds hard.
+  ///
+  /// @param file the file it comes from
+  /// @param row its number among the file's prepared rows, from 1
+  /// @param source where its first sample stands: `eval.jsonl line 7`
+  /// @param tokens of the row
+  /// @param targets trained tokens
+  /// @param loss mean over its targets
+  /// @param text its beginning, decoded
+  public record WorstRow(
+      Path file, int row, String source, int tokens, long targets, double loss, String text) {}
+}

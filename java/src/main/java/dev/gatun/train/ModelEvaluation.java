@@ -1,0 +1,178 @@
+package dev.gatun.train;
+
+import dev.gatun.InputException;
+import dev.gatun.data.PreparedDataset;
+import dev.gatun.generate.LanguageModel;
+import dev.gatun.nn.CausalLm;
+import dev.gatun.nn.CheckpointPolicy;
+import dev.gatun.nn.Limits;
+import dev.gatun.nn.MemoryNeed;
+import dev.gatun.nn.Options;
+import dev.gatun.nn.Training;
+import dev.gatun.op.Backend;
+import dev.gatun.op.Fence;
+import dev.gatun.op.TensorArena;
+import dev.gatun.text.Tokenizer;
+import dev.gatun.train.EvaluationReport.Figures;
+import dev.gatun.train.EvaluationReport.SourceFile;
+import dev.gatun.train.EvaluationReport.WorstRow;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+import java.util.PriorityQueue;
+import org.jspecify.annotations.Nullable;
+
+/// Evaluates a checkpoint, with an adapter or without, on data files as a configuration prepares
+/// them. The files are tokenised, and so checked, before weights are read. Not thread-safe.
+public final class ModelEvaluation implements AutoCloseable {
+  private static final int TEXT_CHARACTERS = 80;
+  private static final int TEXT_TOKENS = 4 * TEXT_CHARACTERS; // a character has up to 4 bytes
+
+  private final Backend backend;
+  private final SftConfig config;
+  private final Resources resources = new Resources();
+  private final List<Data> files = new ArrayList<>();
+  private final LanguageModel loaded;
+  private final EvaluationPass pass;
+
+  private record Data(Path path, PreparedDataset rows) {}
+
+  private record Loss(Data data, int row, BatchFigures figures) {}
+
+  private ModelEvaluation(
+      SftConfig config, Backend backend, @Nullable Path adapter, List<Path> paths) {
+    this.backend = backend;
+    this.config = config;
+    if (paths.isEmpty()) {
+      throw new InputException("there is no data to evaluate on; set eval_dataset_path");
+    }
+    Path tokenizerFolder = LanguageModel.tokenizer(adapter, config.model().tokenizer());
+    try {
+      try (Tokenizer tokenizer = Tokenizer.open(tokenizerFolder)) {
+        for (Path path : paths) {
+          PreparedDataset rows = Preparation.prepare(config, List.of(path), tokenizer, true);
+          resources.add(rows::close);
+          files.add(new Data(path, rows));
+        }
+      }
+      loaded =
+          LanguageModel.open(
+              backend,
+              config.model().modelNameOrPath(),
+              adapter,
+              tokenizerFolder,
+              TrainingRecipe.format(config));
+      resources.add(loaded::close);
+      pass = pass(loaded.updates());
+    } catch (RuntimeException e) {
+      resources.close();
+      throw e;
+    }
+  }
+
+  /// Prepares the data and loads the model.
+  ///
+  /// @param adapter directory of an adapter in PEFT's format, or null for the checkpoint as it is
+  /// @param paths data files, at least one
+  /// @throws InputException if something is missing, malformed or does not fit together
+  public static ModelEvaluation open(
+      SftConfig config, Backend backend, @Nullable Path adapter, List<Path> paths) {
+    return new ModelEvaluation(config, backend, adapter, paths);
+  }
+
+  private EvaluationPass pass(Training.Frozen training) {
+    Limits limits =
+        files.stream()
+            .map(file -> TrainingInputs.limits(file.rows(), batchSize()))
+            .reduce(Limits::or)
+            .orElseThrow();
+    Options options = TrainingRecipe.options(config.loop(), loaded.config(), CheckpointPolicy.NONE);
+    MemoryNeed need =
+        CausalLm.memoryNeed(backend, loaded.config(), loaded.weights(), training, limits, options);
+    CausalLm model =
+        CausalLm.create(backend, loaded.config(), loaded.weights(), training, limits, options);
+    resources.add(model::close);
+    BatchFeed feed =
+        new BatchFeed(
+            model, place("batch 0", need.inputBytes()), place("batch 1", need.inputBytes()));
+    return new EvaluationPass(backend, model, feed, arena("outputs", need.outputBytes()));
+  }
+
+  private int batchSize() {
+    return config.evaluation().perDeviceEvalBatchSize();
+  }
+
+  private TensorArena arena(String name, long bytes) {
+    TensorArena arena = backend.arena(name, bytes);
+    resources.add(arena::close);
+    return arena;
+  }
+
+  private BatchFeed.Place place(String name, long bytes) {
+    TensorArena arena = arena(name, bytes);
+    Fence used = backend.fence();
+    resources.add(used::close);
+    return new BatchFeed.Place(arena, used);
+  }
+
+  /// Runs all rows through the model.
+  ///
+  /// @param worst how many of the rows with the largest loss to report
+  public EvaluationReport run(int worst) {
+    PriorityQueue<Loss> hardest = // the easiest of them at its head
+        new PriorityQueue<>(Comparator.comparingDouble(loss -> loss.figures().meanLoss()));
+    List<SourceFile> sources = new ArrayList<>();
+    BatchFigures total = BatchFigures.NONE;
+    long rows = 0;
+    for (Data file : files) {
+      BatchFigures[] sum = {BatchFigures.NONE};
+      pass.run(
+          file.rows(),
+          batchSize(),
+          (row, figures) -> {
+            sum[0] = sum[0].plus(figures);
+            hardest.add(new Loss(file, row, figures));
+            if (hardest.size() > worst) {
+              hardest.remove();
+            }
+          });
+      sources.add(new SourceFile(file.path(), Figures.of(file.rows().size(), sum[0])));
+      total = total.plus(sum[0]);
+      rows += file.rows().size();
+    }
+    List<WorstRow> worstRows = new ArrayList<>();
+    while (!hardest.isEmpty()) {
+      worstRows.addFirst(worstRow(hardest.remove()));
+    }
+    return new EvaluationReport(sources, Figures.of(rows, total), worstRows);
+  }
+
+  private WorstRow worstRow(Loss loss) {
+    PreparedDataset rows = loss.data().rows();
+    int[] ids = rows.inputIds(loss.row());
+    return new WorstRow(
+        loss.data().path(),
+        loss.row() + 1,
+        rows.source(loss.row()),
+        ids.length,
+        loss.figures().targets(),
+        loss.figures().meanLoss(),
+        beginning(ids));
+  }
+
+  private String beginning(int[] ids) {
+    int[] first = Arrays.copyOf(ids, Math.min(ids.length, TEXT_TOKENS));
+    String text = loaded.tokenizer().decode(first, false);
+    int points = text.codePointCount(0, text.length());
+    return points <= TEXT_CHARACTERS
+        ? text
+        : text.substring(0, text.offsetByCodePoints(0, TEXT_CHARACTERS));
+  }
+
+  @Override
+  public void close() {
+    resources.close();
+  }
+}
