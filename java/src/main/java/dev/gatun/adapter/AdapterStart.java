@@ -9,6 +9,7 @@ import dev.gatun.nn.LoraModule;
 import dev.gatun.nn.LoraTargets;
 import dev.gatun.nn.ModuleTree;
 import dev.gatun.nn.ModulesToSave;
+import dev.gatun.nn.TrainedTokens;
 import dev.gatun.nn.Training;
 import dev.gatun.tensor.Tensor;
 import java.util.SortedMap;
@@ -26,7 +27,8 @@ public final class AdapterStart {
   public static Checkpoint base(Checkpoint base, PeftAdapter adapter) {
     int stored = base.config().vocabulary();
     int needed = adapter.vocabulary().orElse(stored);
-    return needed > stored ? base.withTokens(stored, needed - stored) : base;
+    Checkpoint grown = needed > stored ? base.withTokens(stored, needed - stored) : base;
+    return adapter.tokens().isEmpty() ? grown : grown.withTrainedRows();
   }
 
   /// An adapter as part of a model that is not trained.
@@ -35,7 +37,7 @@ public final class AdapterStart {
   /// @throws InputException if the adapter is incomplete or belongs to another model
   public static Training.Frozen frozen(PeftAdapter adapter, Checkpoint checkpoint, String source) {
     Training.Lora trained = training(adapter, checkpoint, source);
-    return new Training.Frozen(trained.modules(), trained.saved());
+    return new Training.Frozen(trained.modules(), trained.saved(), trained.tokens());
   }
 
   /// Training that goes on from an adapter, under the adapter's own configuration.
@@ -64,7 +66,9 @@ public final class AdapterStart {
       }
     }
     return new Training.Lora(
-        modules, ModulesToSave.resolve(adapter.config(), model).startingFrom(adapter.saved()));
+        modules,
+        ModulesToSave.resolve(adapter.config(), model).startingFrom(adapter.saved()),
+        TrainedTokens.resolve(adapter.config(), model).startingFrom(adapter.tokens()));
   }
 
   /// PEFT would let the copy take the place of the checkpoint's weight.

@@ -118,7 +118,7 @@ record LoraCase(
               engine,
               checkpoint,
               new WeightFormat.AsStored(),
-              new Training.Frozen(new TreeMap<>(), training.saved()),
+              new Training.Frozen(new TreeMap<>(), training.saved(), training.tokens()),
               limits(input),
               weights -> replaced(weights, merged))) {
         compareLogits("merged logits", run, input, "fp32.merged_logits", tolerance.merged());

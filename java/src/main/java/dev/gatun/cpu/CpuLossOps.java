@@ -131,7 +131,7 @@ final class CpuLossOps implements LossOps {
           z.write(row, 0, vocabulary, values, 0);
         });
     if (call.gradients() != null) {
-      gradients(call, call.gradients(), first, gathered, z);
+      gradients(call, call.gradients(), first, gathered, logits);
       if (narrow != null && call.update() != null) {
         updateGradients(call, call.update(), first, narrow, z);
       }
@@ -151,10 +151,16 @@ final class CpuLossOps implements LossOps {
         });
   }
 
-  private void gradients(Call call, Gradients gradients, long first, Rows states, Rows dlogits) {
+  /// @param logits their gradient by now
+  private void gradients(Call call, Gradients gradients, long first, Rows states, Tensor logits) {
+    Rows dlogits = new Rows(logits);
     if (gradients.head() != null) {
       gemm.add(
           new Rows(gradients.head()), new Operand(dlogits, true), new Operand(states, false), 1);
+    }
+    for (HeadRows rows : gradients.headRows()) {
+      Rows part = new Rows(logits.columns(rows.first(), rows.gradient().rows()));
+      gemm.add(new Rows(rows.gradient()), new Operand(part, true), new Operand(states, false), 1);
     }
     if (gradients.bias() != null) {
       loops.addColumnSums(gradients.bias(), dlogits);

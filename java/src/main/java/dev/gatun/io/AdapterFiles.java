@@ -44,6 +44,8 @@ public final class AdapterFiles {
       Pattern.compile(
           ".*\\.(lora_embedding_[AB]|lora_[AB]\\.bias|base_layer\\..*|token_adapter\\..*)");
 
+  private static final String TOKENS = ".token_adapter.trainable_tokens_delta";
+
   private AdapterFiles() {}
 
   /// Reads an adapter into host memory; nothing stays open.
@@ -64,6 +66,7 @@ public final class AdapterFiles {
           json.optionalString("base_model_name_or_path"),
           modules(file, config),
           saved(file, config),
+          tokens(file, config),
           baseCopies(file));
     }
   }
@@ -73,6 +76,7 @@ public final class AdapterFiles {
     for (String name : file.names()) {
       if (savedModule(name, config) != null
           || baseCopy(file, name) != null
+          || tokenModule(name, config) != null
           || isMagnitude(file, name, config)) {
         continue;
       }
@@ -165,6 +169,29 @@ public final class AdapterFiles {
               .formatted(file.path(), Quoted.of(name), stored.dtype(), stored.shape(), out));
     }
     return Tensor.ofFloats(stored.shape(), stored.toFloats());
+  }
+
+  /// The embedding or head whose rows a tensor holds, or null if it holds none that the
+  /// configuration names.
+  private static @Nullable String tokenModule(String name, LoraConfig config) {
+    return TIED.stream()
+        .filter(module ->
+            name.equals(PREFIX + module + TOKENS)
+                && config.tokenIndices().keySet().stream().anyMatch(module::endsWith))
+        .findFirst()
+        .orElse(null);
+  }
+
+  /// The rows of `trainable_token_indices`: the rows themselves, not what was added to them.
+  private static Map<String, Tensor> tokens(SafeTensors file, LoraConfig config) {
+    Map<String, Tensor> rows = new LinkedHashMap<>();
+    for (String name : file.names()) {
+      String module = tokenModule(name, config);
+      if (module != null) {
+        rows.put(module, matrix(file, name));
+      }
+    }
+    return rows;
   }
 
   /// The weights of `modules_to_save`.
@@ -268,6 +295,7 @@ public final class AdapterFiles {
             tensors.put(PREFIX + module + MAGNITUDE, update.magnitude());
           }
         });
+    adapter.tokens().forEach((module, rows) -> tensors.put(PREFIX + module + TOKENS, rows));
     adapter.saved().forEach((module, weight) -> tensors.put(PREFIX + module + WEIGHT, weight));
     SafeTensorsWriter.write(directory.resolve(TENSORS), tensors, Map.of("format", "pt"));
     AtomicFiles.writeText(

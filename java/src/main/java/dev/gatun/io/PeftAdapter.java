@@ -8,9 +8,11 @@ import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.util.Collections;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.TreeMap;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /// A LoRA adapter as PEFT stores it.
@@ -18,12 +20,14 @@ import org.jspecify.annotations.Nullable;
 /// @param baseModel `base_model_name_or_path`
 /// @param modules the low-rank updates by module path (`model.layers.0.self_attn.q_proj`), sorted
 /// @param saved weights of `modules_to_save` by module path, F32, sorted
+/// @param tokens rows of `trainable_token_indices` by module path, F32 `[n, H]`, sorted
 /// @param baseCopies weights of the base model that the files repeat, by module path, F32, sorted
 public record PeftAdapter(
     LoraConfig config,
     @Nullable String baseModel,
     Map<String, LowRank> modules,
     Map<String, Tensor> saved,
+    Map<String, Tensor> tokens,
     Map<String, Tensor> baseCopies) {
 
   private static final String EMBEDDING = "model.embed_tokens";
@@ -43,6 +47,7 @@ public record PeftAdapter(
   public PeftAdapter {
     modules = Collections.unmodifiableMap(new TreeMap<>(modules));
     saved = Collections.unmodifiableMap(new TreeMap<>(saved));
+    tokens = Collections.unmodifiableMap(new TreeMap<>(tokens));
     baseCopies = Collections.unmodifiableMap(new TreeMap<>(baseCopies));
   }
 
@@ -52,7 +57,7 @@ public record PeftAdapter(
       @Nullable String baseModel,
       Map<String, LowRank> modules,
       Map<String, Tensor> saved) {
-    this(config, baseModel, modules, saved, Map.of());
+    this(config, baseModel, modules, saved, Map.of(), Map.of());
   }
 
   /// Low-rank updates alone.
@@ -60,9 +65,14 @@ public record PeftAdapter(
     this(config, baseModel, modules, Map.of());
   }
 
-  /// The tokens that the adapter's embedding and head have rows for; empty if it has neither.
+  /// The tokens that the adapter's embedding and head need rows for; empty if it has neither.
   public OptionalInt vocabulary() {
-    return saved.values().stream().mapToInt(weight -> Math.toIntExact(weight.rows())).max();
+    return IntStream.concat(
+            saved.values().stream().mapToInt(weight -> Math.toIntExact(weight.rows())),
+            config.tokenIndices().values().stream()
+                .flatMap(List::stream)
+                .mapToInt(id -> Math.addExact(id, 1)))
+        .max();
   }
 
   /// Checks that every update belongs to a layer of a model and has its sizes. Whether every target

@@ -93,6 +93,7 @@ final class Assembly {
               .formatted(adapters.keySet().iterator().next()));
     }
     specs.addAll(training.replaced().specs(config));
+    specs.addAll(training.rows().specs(config));
     return specs;
   }
 
@@ -111,7 +112,9 @@ final class Assembly {
     }
     EmbeddingUpdate update = embeddingUpdate();
     boolean inputTrained =
-        gradient(embeddingName()) != null || (update != null && update.isTrained());
+        gradient(embeddingName()) != null
+            || gradient(ModuleTree.tokens(ModuleTree.EMBEDDING)) != null
+            || (update != null && update.isTrained());
     return new DecoderStack(layers, checkpointing, inputTrained, extents);
   }
 
@@ -224,6 +227,7 @@ final class Assembly {
         norm(ModuleTree.FINAL_NORM),
         headWeight(saved),
         gradient(name),
+        rows(config.tiedEmbeddings() && saved == null ? ModuleTree.EMBEDDING : ModuleTree.HEAD),
         headUpdate(),
         Head.lossConfig(config, options));
   }
@@ -269,11 +273,32 @@ final class Assembly {
     return new Embedding(
         tensor(embeddingName()),
         gradient(embeddingName()),
+        rows(ModuleTree.EMBEDDING),
         embeddingUpdate(),
         config.embeddingScale(),
         config.padTokenId(),
         options.neftuneAlpha(),
         new Dropout(0, 0, dropoutState));
+  }
+
+  /// The rows of the embedding, or of an untied head, that are trained by themselves.
+  private @Nullable TokenRows rows(String path) {
+    TrainedTokens.Rows rows = training.rows().modules().get(path);
+    if (rows == null) {
+      return null;
+    }
+    Tensor table =
+        path.equals(ModuleTree.EMBEDDING)
+            ? weights.tensor(ModuleTree.EMBEDDING + ".weight")
+            : weights.linear(path) instanceof Weight.Dense head
+                ? head.tensor()
+                : refuseQuantisedRows();
+    return new TokenRows(rows, table, parameters.named(ModuleTree.tokens(path)));
+  }
+
+  private static Tensor refuseQuantisedRows() {
+    throw new InputException(
+        "lm_head is quantised and its rows cannot be trained; leave it out of trainable_token_indices or load a checkpoint that keeps it in 16 bit");
   }
 
   private String embeddingName() {

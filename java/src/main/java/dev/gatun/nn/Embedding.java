@@ -8,6 +8,7 @@ import org.jspecify.annotations.Nullable;
 ///
 /// @param table `[V, H]`
 /// @param gradient F32 `[V, H]`, or null if frozen
+/// @param rows its rows that are trained by themselves, or null
 /// @param update its low-rank update, or null
 /// @param paddingId id that gets no gradient here, as in PyTorch's `padding_idx`; null for none
 /// @param neftuneAlpha 0 for no noise
@@ -15,6 +16,7 @@ import org.jspecify.annotations.Nullable;
 record Embedding(
     Tensor table,
     @Nullable Tensor gradient,
+    @Nullable TokenRows rows,
     @Nullable EmbeddingUpdate update,
     float scale,
     @Nullable Integer paddingId,
@@ -39,6 +41,9 @@ record Embedding(
   void backward(Tensor dy, Pass pass) {
     if (update != null) {
       update.backward(dy, scale, paddingId, pass);
+    }
+    if (rows != null) {
+      rows.scatter(dy, scale, pass);
     }
     if (gradient == null) {
       return;

@@ -13,11 +13,13 @@ import org.jspecify.annotations.Nullable;
 /// Final normalisation, output head and loss.
 ///
 /// @param gradient F32 `[V, H]` of the head, or null if frozen
+/// @param rows its rows that are trained by themselves, or null
 /// @param update its low-rank update, or null
 record Head(
     RmsNorm norm,
     Weight weight,
     @Nullable Tensor gradient,
+    @Nullable TokenRows rows,
     @Nullable HeadUpdate update,
     LossOps.Config loss) {
 
@@ -31,7 +33,9 @@ record Head(
     Tensor rstd = pass.floats(pass.tokenCount());
     Tensor normed = pass.activation(pass.tokenCount(), x.cols());
     norm.forward(normed, rstd, x, pass);
-    LossOps.Gradients gradients = new LossOps.Gradients(gradient, this.gradient, null, upstream);
+    LossOps.Gradients gradients =
+        new LossOps.Gradients(
+            gradient, this.gradient, null, upstream, rows == null ? List.of() : rows.gradients());
     HeadUpdate.Made made = update == null ? null : update.forward(normed, pass);
     loss(batch, gradients, normed, made, pass);
     if (update != null && made != null) {

@@ -113,6 +113,11 @@ public final class ModuleTree {
     return "base_model.model." + module + ".modules_to_save.weight";
   }
 
+  /// PEFT's name of rows that are trained by themselves, see [TrainedTokens].
+  public static String tokens(String module) {
+    return "base_model.model." + module + ".token_adapter.trainable_tokens_delta";
+  }
+
   /// See [#loraA].
   public static String loraB(String module) {
     return "base_model.model."

@@ -2,6 +2,7 @@ package dev.gatun.op;
 
 import dev.gatun.quant.Weight;
 import dev.gatun.tensor.Tensor;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /// Output head and cross-entropy in one: `[T, V]` logits never exist, and rows without a target are
@@ -80,7 +81,27 @@ public interface LossOps {
   /// @param head F32 `[V, H]`, added to, or null if frozen
   /// @param bias F32 `[V]`, added to, or null if frozen
   /// @param upstream F32 `[1]`, usually 1 / number of trained tokens of the step
-  record Gradients(Tensor hidden, @Nullable Tensor head, @Nullable Tensor bias, Tensor upstream) {}
+  /// @param headRows rows of the head that are trained where others are frozen; may be empty
+  record Gradients(
+      Tensor hidden,
+      @Nullable Tensor head,
+      @Nullable Tensor bias,
+      Tensor upstream,
+      List<HeadRows> headRows) {
+    public Gradients {
+      headRows = List.copyOf(headRows);
+    }
+
+    /// The head is trained whole or not at all.
+    public Gradients(Tensor hidden, @Nullable Tensor head, @Nullable Tensor bias, Tensor upstream) {
+      this(hidden, head, bias, upstream, List.of());
+    }
+  }
+
+  /// Gradient of the head's rows from `first` on.
+  ///
+  /// @param gradient F32 `[n, H]`, added to
+  record HeadRows(long first, Tensor gradient) {}
 
   /// A low-rank update of the head; gradients are used where [Gradients] are.
   ///

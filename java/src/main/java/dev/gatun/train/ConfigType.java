@@ -3,6 +3,7 @@ package dev.gatun.train;
 import dev.gatun.InputException;
 import dev.gatun.data.PackingStrategy;
 import dev.gatun.io.PathText;
+import dev.gatun.model.LoraConfig;
 import dev.gatun.model.LoraConfig.Initialization;
 import dev.gatun.model.LoraConfig.Modules;
 import dev.gatun.model.LoraConfig.Modules.AllLinear;
@@ -358,6 +359,30 @@ record ConfigType<T>(
           return single != null ? List.of(single) : items(value, item);
         },
         list -> list.stream().map(item.toYaml).toList());
+  }
+
+  /// Ids of tokens of the embedding, or by module, or those that are added.
+  static ConfigType<LoraConfig.Tokens> tokens() {
+    ConfigType<List<Integer>> ids = list(integer(0));
+    ConfigType<Map<String, List<Integer>>> modules = map(ids);
+    return new ConfigType<>(
+        "a list of token ids, a section of such lists by module, or 'added_tokens'",
+        value -> {
+          if ("added_tokens".equals(scalar(value, String.class))) {
+            return new LoraConfig.Tokens.Added();
+          }
+          List<Integer> list = ids.convert().apply(value);
+          if (list != null) {
+            return new LoraConfig.Tokens.Indices(Map.of("embed_tokens", list));
+          }
+          Map<String, List<Integer>> section = modules.convert().apply(value);
+          return section == null ? null : new LoraConfig.Tokens.Indices(section);
+        },
+        tokens ->
+            switch (tokens) {
+              case LoraConfig.Tokens.Added() -> "added_tokens";
+              case LoraConfig.Tokens.Indices(Map<String, List<Integer>> byModule) -> byModule;
+            });
   }
 
   /// A section of values of one type.

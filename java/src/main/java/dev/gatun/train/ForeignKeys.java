@@ -135,7 +135,6 @@ final class ForeignKeys {
             "fsdp",
             "model_init_kwargs",
             "dataset_kwargs",
-            "trainable_token_indices",
             "target_parameters",
             "lora_target_parameters",
             "layer_replication",

@@ -59,7 +59,12 @@ final class ModelFiles {
     for (String path : training.replaced().starts().keySet()) {
       saved.put(path, value(values, training.replaced().parameter(path)));
     }
-    return new PeftAdapter(lora, config.model().modelNameOrPath().toString(), modules, saved);
+    Map<String, Tensor> tokens = new TreeMap<>();
+    for (String path : training.rows().modules().keySet()) {
+      tokens.put(path, value(values, ModuleTree.tokens(path)));
+    }
+    return new PeftAdapter(
+        lora, config.model().modelNameOrPath().toString(), modules, saved, tokens, Map.of());
   }
 
   private static Tensor value(Map<String, Tensor> values, @Nullable String name) {

@@ -20,14 +20,18 @@ import dev.gatun.nn.LoraModule;
 import dev.gatun.nn.LoraTargets;
 import dev.gatun.nn.ModuleTree;
 import dev.gatun.nn.ModulesToSave;
+import dev.gatun.nn.TrainedTokens;
 import dev.gatun.nn.Training;
+import dev.gatun.text.AddedTokens;
 import dev.gatun.text.Tokenizer;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /// Opens what a configuration names: checkpoint, tokenizer, data. Everything is checked before
@@ -41,12 +45,13 @@ final class Preparation implements AutoCloseable {
   private Preparation(SftConfig given) {
     try {
       PeftAdapter adapter = adapter(given);
-      config = adapter == null ? given : continued(given, adapter.config());
+      SftConfig chosen = adapter == null ? given : continued(given, adapter.config());
       Tokenizer tokenizer =
-          Tokenizer.open(config.model().tokenizer(), config.model().addedTokens());
+          Tokenizer.open(chosen.model().tokenizer(), chosen.model().addedTokens());
       resources.add(tokenizer::close);
-      Checkpoint checkpoint = checkpoint(tokenizer, adapter);
+      Checkpoint checkpoint = checkpoint(chosen, tokenizer, adapter);
       resources.add(checkpoint::close);
+      config = withTokenIds(chosen, tokenizer, checkpoint.config());
       requireTrainable(checkpoint.config());
       Training training = training(checkpoint, adapter);
       requireTrainedRows(tokenizer, checkpoint.config(), training);
@@ -96,6 +101,10 @@ final class Preparation implements AutoCloseable {
           "the configuration describes another adapter than %s holds: %s against %s; leave the keys of the adapter out"
               .formatted(config.model().adapterNameOrPath(), asked, adapter));
     }
+    return withLora(config, adapter);
+  }
+
+  private static SftConfig withLora(SftConfig config, LoraConfig lora) {
     return new SftConfig(
         config.model(),
         config.data(),
@@ -103,7 +112,30 @@ final class Preparation implements AutoCloseable {
         config.loop(),
         config.evaluation(),
         config.output(),
-        adapter);
+        lora);
+  }
+
+  /// Puts ids in place of the word for added tokens.
+  private static SftConfig withTokenIds(SftConfig config, Tokenizer tokenizer, ModelConfig model) {
+    LoraConfig lora = config.lora();
+    if (lora == null || !(lora.trainableTokens() instanceof LoraConfig.Tokens.Added)) {
+      return config;
+    }
+    AddedTokens added = config.model().addedTokens();
+    List<Integer> ids =
+        Stream.concat(added.ordinary().stream(), added.special().stream())
+            .map(token -> tokenizer.tokenId(token).orElseThrow())
+            .sorted()
+            .toList();
+    if (ids.isEmpty()) {
+      throw new InputException(
+          "trainable_token_indices is added_tokens, and there are none; set added_tokens, or name ids");
+    }
+    Map<String, List<Integer>> modules = new TreeMap<>(Map.of("embed_tokens", ids));
+    if (!model.tiedEmbeddings()) {
+      modules.put("lm_head", ids);
+    }
+    return withLora(config, lora.withTrainableTokens(new LoraConfig.Tokens.Indices(modules)));
   }
 
   TrainingInputs inputs() {
@@ -116,17 +148,22 @@ final class Preparation implements AutoCloseable {
   }
 
   /// The base model with rows for the tokens that are new, or that an adapter brings.
-  private Checkpoint checkpoint(Tokenizer tokenizer, @Nullable PeftAdapter adapter) {
+  private static Checkpoint checkpoint(
+      SftConfig config, Tokenizer tokenizer, @Nullable PeftAdapter adapter) {
     Tokenizer.Changes changes = tokenizer.changes();
     Checkpoint stored = Checkpoint.open(config.model().modelNameOrPath());
     try {
       if (adapter != null) {
         return AdapterStart.base(stored, adapter);
       }
-      if (changes.tokens().isEmpty() || changes.firstId() > stored.config().vocabulary()) {
-        return stored;
-      }
-      return stored.withTokens(changes.firstId(), changes.tokens().size());
+      boolean grows =
+          !changes.tokens().isEmpty() && changes.firstId() <= stored.config().vocabulary();
+      Checkpoint grown =
+          grows ? stored.withTokens(changes.firstId(), changes.tokens().size()) : stored;
+      LoraConfig lora = config.lora();
+      return lora == null || lora.trainableTokens().equals(LoraConfig.Tokens.NONE)
+          ? grown
+          : grown.withTrainedRows();
     } catch (RuntimeException e) {
       stored.close();
       throw e;
@@ -143,15 +180,32 @@ final class Preparation implements AutoCloseable {
           "added_tokens is for a new adapter, and adapter_name_or_path goes on with %s; remove one of them"
               .formatted(config.model().adapterNameOrPath()));
     }
-    Set<String> trained = training.replaced().starts().keySet();
-    if (!trained.containsAll(Set.of(ModuleTree.EMBEDDING, ModuleTree.HEAD))) {
+    Tokenizer.Changes changes = tokenizer.changes();
+    List<Integer> ids =
+        IntStream.range(changes.firstId(), changes.firstId() + changes.tokens().size())
+            .boxed()
+            .toList();
+    boolean tiedRows = model.tiedEmbeddings() && trains(training, ModuleTree.EMBEDDING, ids);
+    if (!trains(training, ModuleTree.EMBEDDING, ids) && !savesWhole(training, ModuleTree.EMBEDDING)
+        || !tiedRows
+            && !trains(training, ModuleTree.HEAD, ids)
+            && !savesWhole(training, ModuleTree.HEAD)) {
       throw new InputException(
-          "added_tokens needs an embedding and a head that are trained; set modules_to_save: [embed_tokens, lm_head]%s"
+          "added_tokens needs an embedding and a head whose new rows are trained; set trainable_token_indices: added_tokens for those rows alone, or modules_to_save: [embed_tokens, lm_head]%s"
               .formatted(
                   model.tiedEmbeddings()
-                      ? ", and ensure_weight_tying: true to keep them one matrix as in this model"
+                      ? " and ensure_weight_tying: true to keep them one matrix as in this model"
                       : ""));
     }
+  }
+
+  private static boolean savesWhole(Training training, String module) {
+    return training.replaced().starts().containsKey(module);
+  }
+
+  private static boolean trains(Training training, String module, List<Integer> ids) {
+    TrainedTokens.Rows rows = training.rows().modules().get(module);
+    return rows != null && rows.ids().containsAll(ids);
   }
 
   private static List<String> notices(Tokenizer.Changes changes, ModelConfig model) {
@@ -190,7 +244,10 @@ final class Preparation implements AutoCloseable {
     LoraConfig lora = config.lora();
     return lora == null
         ? new Training.Full()
-        : new Training.Lora(start(lora, checkpoint), ModulesToSave.resolve(lora, model));
+        : new Training.Lora(
+            start(lora, checkpoint),
+            ModulesToSave.resolve(lora, model),
+            TrainedTokens.resolve(lora, model));
   }
 
   private SortedMap<String, LoraModule> start(LoraConfig lora, Checkpoint checkpoint) {

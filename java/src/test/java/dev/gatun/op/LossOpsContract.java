@@ -6,6 +6,7 @@ import dev.gatun.quant.Weight;
 import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
+import java.util.Arrays;
 import java.util.List;
 import java.util.function.Function;
 import java.util.stream.IntStream;
@@ -51,12 +52,15 @@ public abstract class LossOpsContract extends OpContract {
     int[] labels = ints(trained, v);
     LossOps.Config config = new LossOps.Config(scale, softcap, smoothing, chunk);
     LossOps.Outputs outputs = outputs(trained);
+    LossOps.HeadRows last = new LossOps.HeadRows(v - 1, f32(new double[h], 1, h));
+    LossOps.HeadRows half = new LossOps.HeadRows(v / 3, f32(new double[v / 2 * h], v / 2, h));
     LossOps.Gradients gradients =
         new LossOps.Gradients(
             output(tokens, h),
             f32(new double[v * h], v, h),
             f32(new double[v], v),
-            f32(new double[] {UPSTREAM}, 1));
+            f32(new double[] {UPSTREAM}, 1),
+            List.of(last, half));
 
     try (TensorArena scratch = scratch(backend().loss().scratchBytes(trained, head, config))) {
       backend()
@@ -81,6 +85,14 @@ public abstract class LossOpsContract extends OpContract {
     assertClose("entropy", outputs.entropy(), p -> at.apply(p).entropy());
     assertClose("dhidden", gradients.hidden(), p -> spread(at.apply(p).dhidden(), rows, tokens, h));
     assertClose("dhead", gradients.head(), p -> at.apply(p).dhead());
+    for (LossOps.HeadRows part : gradients.headRows()) {
+      int from = Math.toIntExact(part.first()) * h;
+      int to = from + Math.toIntExact(part.gradient().rows()) * h;
+      assertClose(
+          "dhead from row " + part.first(),
+          part.gradient(),
+          p -> Arrays.copyOfRange(at.apply(p).dhead(), from, to));
+    }
     assertClose("dbias", gradients.bias(), p -> at.apply(p).dbias());
   }
 

@@ -13,6 +13,7 @@ import dev.gatun.io.Checkpoint;
 import dev.gatun.io.SafeTensors;
 import dev.gatun.io.SafeTensorsWriter;
 import dev.gatun.io.WeightFormat;
+import dev.gatun.model.LoraConfig.Tokens;
 import dev.gatun.op.Backend;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
@@ -30,6 +31,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -90,6 +92,35 @@ class AddedTokensTest {
     }
   }
 
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void rowsAloneTrainAsIfTheCheckpointHadTheTokens(boolean tied) throws IOException {
+    List<Integer> ids = List.of(VOCABULARY, VOCABULARY + 1);
+    run(
+        config("added")
+            .modelNameOrPath(checkpoint("base", tied, false))
+            .modulesToSave(List.of())
+            .addedTokens(TOKENS)
+            .trainableTokenIndices(new Tokens.Added())
+            .build());
+    run(
+        config("native")
+            .modelNameOrPath(checkpoint("extended", tied, true))
+            .modulesToSave(List.of())
+            .trainableTokenIndices(
+                new Tokens.Indices(
+                    tied
+                        ? Map.of("embed_tokens", ids)
+                        : Map.of("embed_tokens", ids, "lm_head", ids)))
+            .build());
+
+    assertThat(directory.resolve("added").resolve(AdapterFiles.TENSORS))
+        .hasSameBinaryContentAs(directory.resolve("native").resolve(AdapterFiles.TENSORS));
+    assertThat(directory.resolve("added/config.yaml"))
+        .content()
+        .contains("embed_tokens:\n  - 391\n  - 392\n");
+  }
+
   @Test
   void everyWeightTrainsAsIfTheCheckpointHadTheTokens() throws IOException {
     run(
@@ -110,16 +141,19 @@ class AddedTokensTest {
         .contains("\"vocab_size\" : " + (VOCABULARY + TOKENS.size()));
   }
 
-  @Test
-  void theOutputSaysTheNewTokensAndGoesOnTraining() throws IOException {
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void theOutputSaysTheNewTokensAndGoesOnTraining(boolean whole) throws IOException {
     SftConfig config =
         config("out")
-            .ensureWeightTying(true)
+            .modulesToSave(whole ? List.of("embed_tokens") : List.of())
+            .ensureWeightTying(whole)
+            .trainableTokenIndices(whole ? Tokens.NONE : new Tokens.Added())
             .addedTokens(TOKENS)
             .learningRate(2e-2)
             .maxSteps(40)
             .build();
-    run(config);
+    TrainingResult first = run(config);
 
     Path output = config.output().outputDir();
     try (LanguageModel model =
@@ -138,7 +172,7 @@ class AddedTokensTest {
                 .maxSteps(1)
                 .adapterNameOrPath(output)
                 .build());
-    assertThat(more.trainLoss()).isLessThan(0.1);
+    assertThat(more.trainLoss()).isLessThan(first.trainLoss() / 2);
     assertThat(directory.resolve("more/tokenizer.json"))
         .hasSameBinaryContentAs(output.resolve("tokenizer.json"));
   }
@@ -171,7 +205,7 @@ class AddedTokensTest {
     assertThatThrownBy(() -> run(config))
         .isInstanceOf(InputException.class)
         .hasMessage(
-            "added_tokens needs an embedding and a head that are trained; set modules_to_save: [embed_tokens, lm_head], and ensure_weight_tying: true to keep them one matrix as in this model");
+            "added_tokens needs an embedding and a head whose new rows are trained; set trainable_token_indices: added_tokens for those rows alone, or modules_to_save: [embed_tokens, lm_head] and ensure_weight_tying: true to keep them one matrix as in this model");
     assertThat(config.output().outputDir()).doesNotExist();
   }
 

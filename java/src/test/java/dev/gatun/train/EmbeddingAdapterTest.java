@@ -70,6 +70,7 @@ class EmbeddingAdapterTest {
                 null,
                 trained.modules(),
                 trained.saved(),
+                Map.of(),
                 Map.of("model.embed_tokens", copy));
         assertThatThrownBy(() -> AdapterStart.training(repeating, checkpoint, "here"))
             .isInstanceOf(InputException.class)
@@ -81,6 +82,7 @@ class EmbeddingAdapterTest {
               null,
               trained.modules(),
               trained.saved(),
+              Map.of(),
               Map.of("model.embed_tokens", table));
       assertThat(AdapterStart.training(same, checkpoint, "here").modules()).isNotEmpty();
     }

@@ -114,7 +114,7 @@ final class CudaLossOps implements LossOps {
     long products =
         Math.max(
             Products.scratchBytes(size, hidden, vocabulary),
-            Products.scratchBytes(vocabulary, hidden, size));
+            Products.mostScratchBytes(vocabulary, hidden, size));
     long backward =
         TensorArena.sizeOf(DType.BF16, size * hidden)
             + Math.max(products, ColumnSum.scratchBytes(vocabulary));
@@ -282,6 +282,10 @@ final class CudaLossOps implements LossOps {
     rows.scatterRows(gradients.hidden(), dstates, chunk.rows());
     if (gradients.head() != null) {
       products.multiply(Form.TN, gradients.head(), dlogits, states, 1, true, scratch);
+    }
+    for (HeadRows rows : gradients.headRows()) {
+      Tensor part = dlogits.columns(rows.first(), rows.gradient().rows());
+      products.multiply(Form.TN, rows.gradient(), part, states, 1, true, scratch);
     }
     if (gradients.bias() != null) {
       columnSum.addRows(gradients.bias(), dlogits, scratch);

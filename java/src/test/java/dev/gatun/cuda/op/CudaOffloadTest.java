@@ -162,6 +162,12 @@ class CudaOffloadTest {
           assertThat(run.plan().host().bytes() > 0).isEqualTo(policy == CheckpointPolicy.OFFLOAD);
           assertThat(backend.context().openChildren()).isEqualTo(open);
         }
+        TinyTraining.Outcome rows = training.runWithTokens(backend, 2);
+        TinyTraining.Outcome before =
+            new TinyTraining.Outcome(List.of(), new byte[0], rows.plan(), open);
+        assertThat(rows.openBytes("device") - before.openBytes("device"))
+            .as(rows.plan().table())
+            .isEqualTo(TinyTraining.arenaBytes(rows.plan()));
         for (OptimizerName paged : List.of(PAGED_ADAMW_32BIT, PAGED_ADAMW_8BIT, PAGED_LION_8BIT)) {
           TinyTraining.Outcome run = training.run(backend, paged, 2);
           TinyTraining.Outcome idle =

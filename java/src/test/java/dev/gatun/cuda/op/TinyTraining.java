@@ -2,6 +2,7 @@ package dev.gatun.cuda.op;
 
 import dev.gatun.cuda.Context;
 import dev.gatun.io.AdapterFiles;
+import dev.gatun.model.LoraConfig;
 import dev.gatun.model.LoraConfig.Modules;
 import dev.gatun.nn.CheckpointPolicy;
 import dev.gatun.op.Backend;
@@ -19,6 +20,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.function.UnaryOperator;
 import java.util.regex.Matcher;
@@ -85,6 +87,20 @@ final class TinyTraining {
             builder
                 .gradientCheckpointing(policy != CheckpointPolicy.NONE)
                 .activationOffloading(policy == CheckpointPolicy.OFFLOAD));
+  }
+
+  /// Trains from the start.
+  Outcome run(Backend backend, int steps) throws IOException {
+    return run(backend, steps, builder -> builder);
+  }
+
+  /// Trains from the start with a few rows of the embedding, which is the head too.
+  Outcome runWithTokens(Backend backend, int steps) throws IOException {
+    Map<String, List<Integer>> rows = Map.of("embed_tokens", List.of(40, 41, 42, 7, 100));
+    return run(
+        backend,
+        steps,
+        builder -> builder.trainableTokenIndices(new LoraConfig.Tokens.Indices(rows)));
   }
 
   /// Trains from the start with an optimiser.
