@@ -4,6 +4,7 @@ import dev.gatun.InputException;
 import dev.gatun.op.Backend;
 import dev.gatun.train.EvaluationReport;
 import dev.gatun.train.EvaluationReport.Figures;
+import dev.gatun.train.EvaluationReport.SourceFile;
 import dev.gatun.train.EvaluationReport.WorstRow;
 import dev.gatun.train.ModelEvaluation;
 import dev.gatun.train.SftConfig;
@@ -15,6 +16,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.SequencedMap;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -93,7 +95,9 @@ final class EvaluateCommand implements Callable<Integer> {
         out.println("device: " + backend.description());
         out.flush();
       }
-      List<Path> files = data.isEmpty() ? config.data().evalDatasetPath() : data;
+      SequencedMap<String, List<Path>> sets =
+          data.isEmpty() ? config.data().evalDatasets() : new LinkedHashMap<>(Map.of("", data));
+      List<Path> files = sets.values().stream().flatMap(List::stream).toList();
       try (ModelEvaluation evaluation =
           ModelEvaluation.open(config, backend, subject.adapter(), files)) {
         EvaluationReport report = evaluation.run(worst);
@@ -101,9 +105,9 @@ final class EvaluateCommand implements Callable<Integer> {
           out.println(
               JsonMapper.shared()
                   .writerWithDefaultPrettyPrinter()
-                  .writeValueAsString(json(subject, report)));
+                  .writeValueAsString(json(subject, report, byName(sets, report))));
         } else {
-          print(out, subject, report);
+          print(out, subject, report, byName(sets, report));
         }
       }
     }
@@ -124,11 +128,34 @@ final class EvaluateCommand implements Callable<Integer> {
         : new Subject(config.toBuilder().modelNameOrPath(output).build(), null);
   }
 
-  private static void print(PrintWriter out, Subject subject, EvaluationReport report) {
-    out.println("model: " + subject.path());
-    if (report.files().size() > 1) {
-      report.files().forEach(each -> out.println(line(each.path().toString(), each.figures())));
+  /// The files of each dataset, as they were given in the order of the datasets.
+  private static SequencedMap<String, List<SourceFile>> byName(
+      SequencedMap<String, List<Path>> sets, EvaluationReport report) {
+    SequencedMap<String, List<SourceFile>> byName = new LinkedHashMap<>();
+    int from = 0;
+    for (Map.Entry<String, List<Path>> set : sets.entrySet()) {
+      int to = from + set.getValue().size();
+      byName.put(set.getKey(), report.files().subList(from, to));
+      from = to;
     }
+    return byName;
+  }
+
+  private static void print(
+      PrintWriter out,
+      Subject subject,
+      EvaluationReport report,
+      SequencedMap<String, List<SourceFile>> byName) {
+    out.println("model: " + subject.path());
+    byName.forEach((name, files) -> {
+      if (report.files().size() > 1) {
+        String prefix = name.isEmpty() ? "" : name + ": ";
+        files.forEach(each -> out.println(line(prefix + each.path(), each.figures())));
+      }
+      if (!name.isEmpty() && files.size() > 1) {
+        out.println(line(name, Figures.total(files)));
+      }
+    });
     out.println(
         line(
             report.files().size() == 1 ? report.files().getFirst().path().toString() : "all",
@@ -161,22 +188,34 @@ final class EvaluateCommand implements Callable<Integer> {
         figures.targets());
   }
 
-  private static Map<String, Object> json(Subject subject, EvaluationReport report) {
+  private static Map<String, Object> json(
+      Subject subject, EvaluationReport report, SequencedMap<String, List<SourceFile>> byName) {
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("model", subject.path().toString());
     json.putAll(json(report.total()));
-    json.put(
-        "files",
-        report.files().stream()
-            .map(each -> {
-              Map<String, Object> entry = new LinkedHashMap<>();
-              entry.put("file", each.path().toString());
-              entry.putAll(json(each.figures()));
-              return entry;
-            })
-            .toList());
+    if (!byName.containsKey("")) {
+      Map<String, Object> datasets = new LinkedHashMap<>();
+      byName.forEach((name, files) -> {
+        Map<String, Object> entry = json(Figures.total(files));
+        entry.put("files", files(files));
+        datasets.put(name, entry);
+      });
+      json.put("datasets", datasets);
+    }
+    json.put("files", files(report.files()));
     json.put("worst", report.worst().stream().map(EvaluateCommand::json).toList());
     return json;
+  }
+
+  private static List<Map<String, Object>> files(List<SourceFile> files) {
+    List<Map<String, Object>> list = new ArrayList<>();
+    for (SourceFile file : files) {
+      Map<String, Object> entry = new LinkedHashMap<>();
+      entry.put("file", file.path().toString());
+      entry.putAll(json(file.figures()));
+      list.add(entry);
+    }
+    return list;
   }
 
   private static Map<String, Object> json(Figures figures) {

@@ -4,6 +4,7 @@ import dev.gatun.InputException;
 import dev.gatun.data.DataChecks;
 import dev.gatun.data.DataFinding;
 import dev.gatun.data.Dataset;
+import dev.gatun.data.EvaluationRows;
 import dev.gatun.data.OverlongPolicy;
 import dev.gatun.data.PreparationReport;
 import dev.gatun.data.PreparedDataset;
@@ -20,6 +21,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.SequencedMap;
 import java.util.concurrent.Callable;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
@@ -66,7 +68,7 @@ final class PreviewCommand implements Callable<Integer> {
   public Integer call() {
     SftConfigReader.Loaded loaded = SftConfigReader.read(config, overrides);
     SftConfig settings = loaded.config();
-    List<Path> evaluationFiles = settings.data().evalDatasetPath();
+    SequencedMap<String, List<Path>> evaluationFiles = settings.data().evalDatasets();
     if (evaluation && evaluationFiles.isEmpty()) {
       throw new InputException("--eval shows evaluation data, and eval_dataset_path is not set.");
     }
@@ -74,23 +76,26 @@ final class PreviewCommand implements Callable<Integer> {
             Tokenizer.open(settings.model().tokenizer(), settings.model().addedTokens());
         PreparedDataset rows =
             SftPreparation.prepare(
-                Dataset.of(settings.data().datasetPath()), tokenizer, lenient(settings, false));
-        @Nullable PreparedDataset other =
-            evaluationFiles.isEmpty()
-                ? null
-                : SftPreparation.prepare(
-                    Dataset.of(evaluationFiles), tokenizer, lenient(settings, true))) {
+                Dataset.of(settings.data().datasetPath()), tokenizer, lenient(settings, false))) {
+      List<EvaluationRows> other = new ArrayList<>();
+      evaluationFiles.forEach((name, files) ->
+          other.add(
+              new EvaluationRows(
+                  name,
+                  SftPreparation.prepare(Dataset.of(files), tokenizer, lenient(settings, true)),
+                  false)));
       List<DataFinding> findings =
           findings(settings, TrainingRecipe.checks(settings, tokenizer), rows, other);
-      PreparedDataset chosen = evaluation && other != null ? other : rows;
+      List<PreviewJson.ShownRow> listed =
+          evaluation
+              ? other.stream().flatMap(each -> rows(tokenizer, each.rows()).stream()).toList()
+              : rows(tokenizer, rows);
       PrintWriter out = spec.commandLine().getOut();
       if (json) {
-        out.println(
-            PreviewJson.of(
-                rows, padding(settings, rows), other, findings, rows(tokenizer, chosen)));
+        out.println(PreviewJson.of(rows, padding(settings, rows), other, findings, listed));
       } else {
         loaded.notices().forEach(notice -> out.println("notice: " + notice));
-        rows(tokenizer, chosen).forEach(row -> print(out, row));
+        listed.forEach(row -> print(out, row));
         report(out, settings, rows, other);
         findings.forEach(finding ->
             out.println((finding.stops() ? "training stops: " : "notice: ") + finding.message()));
@@ -107,15 +112,14 @@ final class PreviewCommand implements Callable<Integer> {
 
   /// Where the length alone stops training, that is said instead of what a cut would do.
   private static List<DataFinding> findings(
-      SftConfig config,
-      DataChecks checks,
-      PreparedDataset rows,
-      @Nullable PreparedDataset evaluation) {
+      SftConfig config, DataChecks checks, PreparedDataset rows, List<EvaluationRows> evaluation) {
     List<DataFinding> findings = new ArrayList<>();
-    for (boolean second : new boolean[] {false, true}) {
-      PreparedDataset data = second ? evaluation : rows;
-      if (data != null && strict(config, second) && data.report().overlongRows() > 0) {
-        findings.add(DataFinding.overlong(data.report(), second));
+    if (strict(config, false) && rows.report().overlongRows() > 0) {
+      findings.add(DataFinding.overlong(rows.report(), null));
+    }
+    for (EvaluationRows data : evaluation) {
+      if (strict(config, true) && data.rows().report().overlongRows() > 0) {
+        findings.add(DataFinding.overlong(data.rows().report(), data));
       }
     }
     boolean cut = !findings.isEmpty();
@@ -163,7 +167,7 @@ final class PreviewCommand implements Callable<Integer> {
   }
 
   private static void report(
-      PrintWriter out, SftConfig settings, PreparedDataset rows, @Nullable PreparedDataset other) {
+      PrintWriter out, SftConfig settings, PreparedDataset rows, List<EvaluationRows> other) {
     report(out, "training data", rows.report(), strict(settings, false));
     Double padding = padding(settings, rows);
     if (padding != null) {
@@ -173,8 +177,8 @@ final class PreviewCommand implements Callable<Integer> {
               + " %.1f %% padding%n",
           100 * padding);
     }
-    if (other != null) {
-      report(out, "evaluation data", other.report(), strict(settings, true));
+    for (EvaluationRows each : other) {
+      report(out, each.description(), each.rows().report(), strict(settings, true));
     }
   }
 

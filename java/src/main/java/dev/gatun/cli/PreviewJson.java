@@ -2,6 +2,7 @@ package dev.gatun.cli;
 
 import dev.gatun.data.DataFigures;
 import dev.gatun.data.DataFinding;
+import dev.gatun.data.EvaluationRows;
 import dev.gatun.data.PreparationReport;
 import dev.gatun.data.PreparedDataset;
 import dev.gatun.data.TrainedText;
@@ -34,12 +35,12 @@ final class PreviewJson {
   static String of(
       PreparedDataset training,
       @Nullable Double padding,
-      @Nullable PreparedDataset evaluation,
+      List<EvaluationRows> evaluation,
       List<DataFinding> findings,
       List<ShownRow> shown) {
     ObjectNode root = JSON.createObjectNode();
     root.set("training", figures(training.report()).put("padding_if_padded", padding));
-    root.set("evaluation", evaluation == null ? null : figures(evaluation.report()));
+    root.set("evaluation", evaluation(evaluation));
     root.set(
         "findings",
         JSON.valueToTree(
@@ -52,6 +53,19 @@ final class PreviewJson {
                 .toList()));
     root.set("rows", JSON.valueToTree(shown));
     return JSON.writeValueAsString(root);
+  }
+
+  /// Figures of the one without a name, or by name; null for none.
+  private static @Nullable ObjectNode evaluation(List<EvaluationRows> data) {
+    ObjectNode byName = JSON.createObjectNode();
+    for (EvaluationRows each : data) {
+      ObjectNode figures = figures(each.rows().report());
+      if (each.name().isEmpty()) {
+        return figures;
+      }
+      byName.set(each.name(), figures);
+    }
+    return byName.isEmpty() ? null : byName;
   }
 
   private static ObjectNode figures(PreparationReport report) {

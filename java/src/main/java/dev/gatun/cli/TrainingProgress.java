@@ -77,10 +77,7 @@ final class TrainingProgress implements TrainingListener, AutoCloseable {
       out.println("the first row, trained parts marked:");
       out.println(sample.marked(terminal::highlight));
     }
-    PreparationReport evaluation = started.evaluation();
-    if (evaluation != null) {
-      report("evaluation data", evaluation);
-    }
+    started.evaluation().forEach(this::report);
     if (terminal.interactive()) {
       bar =
           new ProgressBarBuilder()

@@ -2,6 +2,7 @@ package dev.gatun.conformance;
 
 import dev.gatun.UnsupportedException;
 import dev.gatun.data.Dataset;
+import dev.gatun.data.EvaluationRows;
 import dev.gatun.data.PreparedDataset;
 import dev.gatun.data.SftPreparation;
 import dev.gatun.io.AdapterFiles;
@@ -95,14 +96,16 @@ public final class CurvesPart implements Part {
       Training training = curve.training(checkpoint);
       compareRows("rows", rows, curve.folder().resolve("train_rows.jsonl"), checks);
       compareRows("evaluation rows", evaluation, curve.folder().resolve("eval_rows.jsonl"), checks);
+      EvaluationRows data = new EvaluationRows("", evaluation, false);
       TrainingInputs inputs =
-          new TrainingInputs(checkpoint, TrainingRecipe.format(config), training, rows, evaluation);
+          new TrainingInputs(
+              checkpoint, TrainingRecipe.format(config), training, rows, List.of(data));
       try (TrainingSession session = TrainingSession.open(inputs, engine.backend(), config)) {
         Tolerance tolerance = Tolerance.of(curve.curve(), engine);
-        evaluate("before", session, curve.curve().path("eval_before"), tolerance, checks);
+        evaluate("before", session, data, curve.curve().path("eval_before"), tolerance, checks);
         compareOrder(session, curve.curve(), checks);
         compareSteps(session, curve.curve().path("steps"), tolerance, checks);
-        evaluate("after", session, curve.curve().path("eval_after"), tolerance, checks);
+        evaluate("after", session, data, curve.curve().path("eval_after"), tolerance, checks);
         Map<String, Tensor> trained = session.model().parameters().download();
         if (!engine.isHalfPrecision()) {
           compareParameters(trained, curve.folder(), tolerance, checks);
@@ -208,8 +211,13 @@ public final class CurvesPart implements Part {
   }
 
   private static void evaluate(
-      String when, TrainingSession session, JsonNode golden, Tolerance tolerance, Checks checks) {
-    EvaluationResult result = session.evaluate();
+      String when,
+      TrainingSession session,
+      EvaluationRows data,
+      JsonNode golden,
+      Tolerance tolerance,
+      Checks checks) {
+    EvaluationResult result = session.evaluate(data);
     checks.atMost(
         "eval_loss " + when + " abs",
         Math.abs(result.rowWeightedLoss() - golden.path("eval_loss").asDouble()),

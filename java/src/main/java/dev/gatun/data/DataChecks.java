@@ -4,7 +4,6 @@ import dev.gatun.text.Tokenizer;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
-import org.jspecify.annotations.Nullable;
 
 /// What a user should know before data are trained on: findings from the figures that preparation
 /// took, so that no row is read again.
@@ -22,8 +21,8 @@ public record DataChecks(
 
   /// Checks training data, and evaluation data for what both share.
   ///
-  /// @param evaluation null for none
-  public List<DataFinding> of(PreparedDataset training, @Nullable PreparedDataset evaluation) {
+  /// @param evaluation empty for none
+  public List<DataFinding> of(PreparedDataset training, List<EvaluationRows> evaluation) {
     List<DataFinding> findings = new ArrayList<>();
     PreparationReport report = training.report();
     if (report.trainedTokens() == 0) {
@@ -40,9 +39,7 @@ public record DataChecks(
                   .formatted(report.cutTokens(), report.longest()),
               !allowed.contains(DataFinding.Allowable.ALL_TRUNCATED)));
     }
-    if (evaluation != null) {
-      addLeaks(findings, training, evaluation);
-    }
+    evaluation.forEach(each -> addLeaks(findings, training, each));
     return findings;
   }
 
@@ -82,14 +79,14 @@ public record DataChecks(
   }
 
   private static void addLeaks(
-      List<DataFinding> findings, PreparedDataset training, PreparedDataset evaluation) {
-    Fingerprints.Shared shared = Fingerprints.shared(training, evaluation);
+      List<DataFinding> findings, PreparedDataset training, EvaluationRows evaluation) {
+    Fingerprints.Shared shared = Fingerprints.shared(training, evaluation.rows());
     if (shared != null) {
       findings.add(
           new DataFinding(
               DataFinding.Kind.TRAIN_EVAL_LEAK,
-              "%d samples of the evaluation data are in the training data too (the first is %s); the evaluation loss will look better than it is"
-                  .formatted(shared.count(), shared.first()),
+              "%d samples of the %s are in the training data too (the first is %s); the evaluation loss will look better than it is"
+                  .formatted(shared.count(), evaluation.description(), shared.first()),
               false));
     }
   }

@@ -1,6 +1,7 @@
 package dev.gatun.data;
 
 import java.util.Locale;
+import org.jspecify.annotations.Nullable;
 
 /// Something about prepared data that spoils a run. One that stops it is an error unless
 /// `allow_findings` names it.
@@ -29,14 +30,16 @@ public record DataFinding(Kind kind, String message, boolean stops) {
   }
 
   /// Rows over `max_length` where the policy refuses them.
-  public static DataFinding overlong(PreparationReport report, boolean evaluation) {
+  ///
+  /// @param data what the rows are of, null for the training data
+  public static DataFinding overlong(PreparationReport report, @Nullable EvaluationRows data) {
     return new DataFinding(
         Kind.OVERLONG,
         "%d of %d rows%s are longer than max_length and overlong_policy is error; raise max_length, or choose to truncate or drop such rows"
             .formatted(
                 report.overlongRows(),
                 report.sourceRows(),
-                evaluation ? " of the evaluation data" : ""),
+                data == null ? "" : " of the " + data.description()),
         true);
   }
 

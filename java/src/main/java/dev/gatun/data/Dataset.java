@@ -44,12 +44,16 @@ public final class Dataset {
   ///
   /// @throws InputException if there is no such data
   public static Dataset open(Path path) {
-    return of(Files.isDirectory(path) ? shards(path) : List.of(path));
+    return of(List.of(path));
   }
 
-  /// Opens several files as one dataset, in this order.
+  /// Opens several of them as one dataset, in this order.
   public static Dataset of(List<Path> paths) {
-    return new Dataset(paths.stream().map(DataFile::detect).toList());
+    return new Dataset(
+        paths.stream()
+            .flatMap(path -> (Files.isDirectory(path) ? shards(path) : List.of(path)).stream())
+            .map(DataFile::detect)
+            .toList());
   }
 
   private static List<Path> shards(Path directory) {

@@ -92,6 +92,16 @@ record HeapRows(
   }
 
   @Override
+  public List<String> files() {
+    return sources.files();
+  }
+
+  @Override
+  public int[] sourceFiles(int row) {
+    return sources.filesOf()[row];
+  }
+
+  @Override
   public long[] fingerprints(int row) {
     return sources.fingerprints()[row];
   }

@@ -12,14 +12,14 @@ import java.util.Iterator;
 /// @param sequenceLengths list column
 /// @param sourceNumbers list column
 /// @param fingerprints list column
-/// @param sourceFiles int32 per row
+/// @param sourceFiles list column
 record MappedBatch(
     IntLists inputIds,
     IntLists labels,
     IntLists sequenceLengths,
     IntLists sourceNumbers,
     IntLists fingerprints,
-    MemorySegment sourceFiles) {
+    IntLists sourceFiles) {
   private static final ValueLayout.OfInt INT32 =
       ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
@@ -64,7 +64,7 @@ record MappedBatch(
         lists(file, buffers).checked(rows),
         lists(file, buffers).checked(rows),
         lists(file, buffers).checked(rows),
-        numbers(file, buffers));
+        lists(file, buffers).checked(rows));
   }
 
   private static IntLists lists(MemorySegment file, Iterator<MappedFooter.Range> buffers) {
@@ -79,15 +79,12 @@ record MappedBatch(
   }
 
   void checkFiles(int files) throws CacheDamagedException {
-    for (long i = 0; i < sourceFiles.byteSize() / Integer.BYTES; i++) {
-      int file = sourceFiles.getAtIndex(INT32, i);
+    MemorySegment values = sourceFiles.values();
+    for (long i = 0; i < values.byteSize() / Integer.BYTES; i++) {
+      int file = values.getAtIndex(INT32, i);
       if (file < 0 || file >= files) {
         throw new CacheDamagedException("a row's file is out of range");
       }
     }
-  }
-
-  int sourceFile(int row) {
-    return sourceFiles.getAtIndex(INT32, row);
   }
 }

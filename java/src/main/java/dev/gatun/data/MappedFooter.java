@@ -26,8 +26,8 @@ record MappedFooter(Map<String, String> metadata, List<Batch> batches) {
   private static final byte[] MAGIC = "ARROW1".getBytes(StandardCharsets.US_ASCII);
   private static final int PREFIX_BYTES = 8;
 
-  /// Buffers of a batch: two for every column, and two for the child of every list.
-  private static final int BUFFERS = 4 * TokenCacheWriter.COLUMNS.size() - 2;
+  /// Buffers of a batch: two for every column, and two for its child.
+  private static final int BUFFERS = 4 * TokenCacheWriter.COLUMNS.size();
 
   private static final ValueLayout.OfInt INT32 =
       ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);

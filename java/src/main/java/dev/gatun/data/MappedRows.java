@@ -115,11 +115,13 @@ record MappedRows(
 
   @Override
   public String source(int row) {
-    int file = batch(row).sourceFile(inBatch(row));
     int[] numbers = batch(row).sourceNumbers().row(inBatch(row));
-    return new RowSources(
-            List.of(files.get(file)), unit, new int[1], new int[][] {numbers}, new long[1][0])
-        .describe(0);
+    return RowSources.describe(files, unit, numbers, sourceFiles(row));
+  }
+
+  @Override
+  public int[] sourceFiles(int row) {
+    return batch(row).sourceFiles().row(inBatch(row));
   }
 
   @Override

@@ -15,19 +15,19 @@ record RowAssembly(IntFunction<int[]> ids, IntFunction<int[]> labels, int[] orde
     int[][] rowIds = new int[n][];
     int[][] rowLabels = new int[n][];
     int[][] lengths = new int[n][];
-    int[] fileOf = new int[n];
     int[][] numbers = new int[n][];
+    int[][] files = new int[n][];
     long[][] prints = new long[n][];
     for (int i = 0; i < n; i++) {
       rowIds[i] = ids.apply(order[i]);
       rowLabels[i] = labels.apply(order[i]);
       lengths[i] = new int[] {rowIds[i].length};
-      fileOf[i] = sources.fileOf()[order[i]];
       numbers[i] = sources.numbers()[order[i]];
+      files[i] = sources.filesOf()[order[i]];
       prints[i] = sources.fingerprints()[order[i]];
     }
     return HeapRows.of(rowIds, rowLabels, lengths)
-        .withSources(new RowSources(sources.files(), sources.unit(), fileOf, numbers, prints));
+        .withSources(new RowSources(sources.files(), sources.unit(), numbers, files, prints));
   }
 
   HeapRows packed(int capacity, PackingStrategy strategy, RowSources sources) {
@@ -40,8 +40,8 @@ record RowAssembly(IntFunction<int[]> ids, IntFunction<int[]> labels, int[] orde
     int[][] rowIds = new int[n][];
     int[][] rowLabels = new int[n][];
     int[][] sequenceLengths = new int[n][];
-    int[] fileOf = new int[n];
     int[][] numbers = new int[n][];
+    int[][] files = new int[n][];
     long[][] prints = new long[n][];
     for (int bin = 0; bin < n; bin++) {
       List<Packer.Piece> pieces = bins.get(bin);
@@ -51,13 +51,13 @@ record RowAssembly(IntFunction<int[]> ids, IntFunction<int[]> labels, int[] orde
           strategy == PackingStrategy.WRAPPED
               ? new int[] {rowIds[bin].length}
               : pieces.stream().mapToInt(Packer.Piece::length).toArray();
-      fileOf[bin] = sources.fileOf()[order[pieces.getFirst().row()]];
       numbers[bin] = pieces.stream().mapToInt(p -> sources.numbers()[order[p.row()]][0]).toArray();
+      files[bin] = pieces.stream().mapToInt(p -> sources.filesOf()[order[p.row()]][0]).toArray();
       prints[bin] =
           pieces.stream().mapToLong(p -> sources.fingerprints()[order[p.row()]][0]).toArray();
     }
     return HeapRows.of(rowIds, rowLabels, sequenceLengths)
-        .withSources(new RowSources(sources.files(), sources.unit(), fileOf, numbers, prints));
+        .withSources(new RowSources(sources.files(), sources.unit(), numbers, files, prints));
   }
 
   private int[] join(List<Packer.Piece> pieces, IntFunction<int[]> rows) {

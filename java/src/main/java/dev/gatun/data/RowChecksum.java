@@ -26,6 +26,7 @@ final class RowChecksum {
       checksum.add(rows.inputIds(row));
       checksum.add(rows.labels(row));
       checksum.add(rows.sequenceLengths(row));
+      checksum.add(rows.sourceFiles(row));
       checksum.add(TokenCacheWriter.split(rows.fingerprints(row)));
     }
     return checksum.text();

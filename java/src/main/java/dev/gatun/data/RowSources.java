@@ -8,11 +8,11 @@ import java.util.stream.IntStream;
 ///
 /// @param files names of the data files
 /// @param unit what numbers count: `line` or `row`
-/// @param fileOf per prepared row: index of its first source row's file
-/// @param numbers per prepared row: line or row numbers, counted from 1
+/// @param numbers per prepared row: line or row numbers of its source rows, counted from 1
+/// @param filesOf per prepared row: indices of those source rows' files
 /// @param fingerprints per prepared row: [Fingerprints] of those source rows
 record RowSources(
-    List<String> files, String unit, int[] fileOf, int[][] numbers, long[][] fingerprints) {
+    List<String> files, String unit, int[][] numbers, int[][] filesOf, long[][] fingerprints) {
   private static final int SHOWN = 4;
 
   RowSources {
@@ -28,19 +28,28 @@ record RowSources(
         Arrays.stream(inputIds)
             .map(ids -> new long[] {Fingerprints.of(ids)})
             .toArray(long[][]::new);
-    return new RowSources(List.of("rows"), "row", new int[count], numbers, prints);
+    return new RowSources(List.of("rows"), "row", numbers, new int[count][1], prints);
   }
 
   String describe(int row) {
+    return describe(files, unit, numbers[row], filesOf[row]);
+  }
+
+  /// Where a row comes from: `a.jsonl lines 7, 3, b.jsonl line 1`.
+  static String describe(List<String> files, String unit, int[] numbers, int[] filesOf) {
     StringBuilder text = new StringBuilder();
-    text.append(files.get(fileOf[row])).append(' ').append(unit);
-    int[] all = numbers[row];
-    text.append(all.length > 1 ? "s " : " ");
-    for (int i = 0; i < Math.min(SHOWN, all.length); i++) {
-      text.append(i == 0 ? "" : ", ").append(all[i]);
+    int shown = Math.min(SHOWN, numbers.length);
+    for (int i = 0; i < shown; i++) {
+      boolean sameFile = i > 0 && filesOf[i] == filesOf[i - 1];
+      text.append(i == 0 ? "" : ", ");
+      if (!sameFile) {
+        boolean several = i + 1 < numbers.length && filesOf[i + 1] == filesOf[i];
+        text.append(files.get(filesOf[i])).append(' ').append(unit).append(several ? "s " : " ");
+      }
+      text.append(numbers[i]);
     }
-    return all.length > SHOWN
-        ? text.append(" and ").append(all.length - SHOWN).append(" more").toString()
+    return numbers.length > shown
+        ? text.append(" and ").append(numbers.length - shown).append(" more").toString()
         : text.toString();
   }
 }

@@ -32,6 +32,11 @@ public record SftDataOptions(
     OverlongPolicy overlong,
     ChatOptions chat) {
 
+  /// Whether a sample may hold parts of several source rows.
+  public boolean isWrapped() {
+    return packing && packingStrategy == PackingStrategy.WRAPPED;
+  }
+
   public SftDataOptions {
     if (maxLength != null && maxLength < 1) {
       throw new InputException("max_length must be at least 1, or null for no limit.");

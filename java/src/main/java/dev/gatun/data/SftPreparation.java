@@ -190,8 +190,8 @@ public final class SftPreparation {
 
   private RowSources sources() {
     int[][] single = numbers.stream().map(number -> new int[] {number}).toArray(int[][]::new);
-    int[] file = fileOf.stream().mapToInt(Integer::intValue).toArray();
+    int[][] file = fileOf.stream().map(index -> new int[] {index}).toArray(int[][]::new);
     long[][] prints = fingerprints.build().mapToObj(f -> new long[] {f}).toArray(long[][]::new);
-    return new RowSources(List.copyOf(files.keySet()), unit, file, single, prints);
+    return new RowSources(List.copyOf(files.keySet()), unit, single, file, prints);
   }
 }

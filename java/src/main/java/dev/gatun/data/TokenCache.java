@@ -21,7 +21,7 @@ import java.util.stream.Stream;
 /// options, and [#VERSION]. A file that is damaged is made again.
 public final class TokenCache {
   /// Changes whenever preparation or the file's layout does.
-  static final String VERSION = "gatun-tokens-3";
+  static final String VERSION = "gatun-tokens-4";
 
   private static final int BLOCK_BYTES = 1 << 20;
 

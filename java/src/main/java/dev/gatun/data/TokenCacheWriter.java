@@ -24,9 +24,9 @@ import org.apache.arrow.vector.types.pojo.Schema;
 import tools.jackson.databind.json.JsonMapper;
 
 /// Writes prepared rows as an uncompressed Arrow IPC file, which any Arrow reader opens: lists of
-/// int32 `input_ids`, `labels`, `seq_lengths`, `source_numbers` and `fingerprints` (the lower and
-/// the upper half of each), and an int32 `source_file`. The schema's metadata holds the report, the
-/// data files' names and a checksum.
+/// int32 `input_ids`, `labels`, `seq_lengths`, `source_numbers`, `source_files` and `fingerprints`
+/// (the lower and the upper half of each). The schema's metadata holds the report, the data files'
+/// names and a checksum.
 final class TokenCacheWriter {
   /// Rows of every record batch but the last.
   static final int BATCH_ROWS = 4096;
@@ -37,12 +37,10 @@ final class TokenCacheWriter {
   static final String UNIT_KEY = "gatun.unit";
   static final String CHECKSUM_KEY = "gatun.checksum";
 
-  /// The columns in order; all but [#SOURCE_FILE] are lists.
+  /// The columns in order.
   static final List<String> COLUMNS =
       List.of(
-          "input_ids", "labels", "seq_lengths", "source_numbers", "fingerprints", "source_file");
-
-  static final String SOURCE_FILE = "source_file";
+          "input_ids", "labels", "seq_lengths", "source_numbers", "fingerprints", "source_files");
 
   private TokenCacheWriter() {}
 
@@ -79,12 +77,7 @@ final class TokenCacheWriter {
         (ListVector) root.getVector("fingerprints"),
         i -> split(rows.fingerprints(from + i)),
         count);
-    IntVector files = (IntVector) root.getVector(SOURCE_FILE);
-    files.allocateNew(count);
-    for (int i = 0; i < count; i++) {
-      files.set(i, rows.sources().fileOf()[from + i]);
-    }
-    files.setValueCount(count);
+    fill((ListVector) root.getVector("source_files"), i -> rows.sourceFiles(from + i), count);
     root.setRowCount(count);
   }
 
@@ -139,9 +132,6 @@ final class TokenCacheWriter {
   private static Field field(String name) {
     ArrowType.Int int32 = new ArrowType.Int(32, true);
     FieldType number = FieldType.notNullable(int32);
-    if (name.equals(SOURCE_FILE)) {
-      return new Field(name, number, null);
-    }
     FieldType list = FieldType.notNullable(ArrowType.List.INSTANCE);
     return new Field(name, list, List.of(new Field("item", number, null)));
   }

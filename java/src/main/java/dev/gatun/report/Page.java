@@ -42,7 +42,8 @@ record Page(List<RunFolder> runs) {
     html.append(Tables.figures(runs));
     html.append("<div class=\"charts\">\n");
     chart(html, "Training loss", false, losses());
-    chart(html, "Evaluation loss, mean over tokens", false, each(RunFolder::evaluationLoss));
+    chart(html, "Evaluation loss, mean over tokens", false, evaluationLosses(false));
+    chart(html, "Evaluation loss by file, mean over tokens", false, evaluationLosses(true));
     chart(html, "Learning rate", true, steps(Step::learningRate));
     chart(html, "Gradient norm, before clipping", true, steps(Step::gradientNorm));
     chart(html, "Tokens a second", true, steps(Step::tokensPerSecond));
@@ -67,6 +68,16 @@ record Page(List<RunFolder> runs) {
 
   private List<Series> each(Function<RunFolder, Series> series) {
     return runs.stream().map(series).toList();
+  }
+
+  /// A run without evaluations keeps its place, so that every run has its colour.
+  private List<Series> evaluationLosses(boolean byFile) {
+    return runs.stream()
+        .flatMap(run -> {
+          List<Series> losses = run.evaluationLosses(byFile, runs.size() > 1);
+          return (losses.isEmpty() ? List.of(new Series(run.name(), List.of())) : losses).stream();
+        })
+        .toList();
   }
 
   private List<Series> steps(ToDoubleFunction<Step> figure) {
@@ -96,13 +107,28 @@ record Page(List<RunFolder> runs) {
     return new Series("mean of %d, %s".formatted(2 * reach + 1, series.name()), means);
   }
 
-  private static void chart(
-      StringBuilder html, String title, boolean fromZero, List<Series> series) {
+  private void chart(StringBuilder html, String title, boolean fromZero, List<Series> series) {
     LineChart chart = new LineChart(title, fromZero, series);
     if (!chart.isEmpty()) {
       html.append("<figure><figcaption>%s</figcaption>\n".formatted(Html.escape(title)));
+      if (series.size() > runs.size()) {
+        legend(html, series);
+      }
       html.append(chart.svg()).append("</figure>\n");
     }
+  }
+
+  /// Colours of lines that are not one a run.
+  private static void legend(StringBuilder html, List<Series> series) {
+    html.append("<p class=\"legend\">");
+    for (int i = 0; i < series.size(); i++) {
+      if (!series.get(i).points().isEmpty()) {
+        html.append(
+            "<span><i class=\"key c%d\"></i>%s</span>"
+                .formatted(i % COLORS, Html.escape(series.get(i).name())));
+      }
+    }
+    html.append("</p>\n");
   }
 
   private void lengths(StringBuilder html, RunFolder run, int color) {

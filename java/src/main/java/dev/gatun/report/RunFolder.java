@@ -9,7 +9,11 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.SequencedMap;
 import java.util.function.ToDoubleFunction;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.type.TypeReference;
@@ -32,6 +36,9 @@ record RunFolder(
   static final String CONFIG = "config.yaml";
   static final String SAMPLES = "samples.jsonl";
 
+  private static final Pattern EVALUATION_LOSS =
+      Pattern.compile("eval_(?:(?<dataset>[^/]+)_)?token_loss(?:/(?<file>.+))?", Pattern.DOTALL);
+
   private static final long LIMIT_BYTES = 64L << 20;
 
   /// One update.
@@ -47,10 +54,22 @@ record RunFolder(
     }
   }
 
-  /// One evaluation.
+  /// One evaluation of some data.
   ///
+  /// @param data names of the dataset and of the file of it; each empty where there is none
   /// @param loss mean over tokens
-  record Evaluation(int step, double loss, double rowLoss) {}
+  record Evaluation(int step, Data data, double loss) {}
+
+  /// What an evaluation was on.
+  ///
+  /// @param dataset empty for evaluation data without a name
+  /// @param file empty for all files
+  record Data(String dataset, String file) {
+    /// For people; empty for all there is.
+    String label() {
+      return dataset + (dataset.isEmpty() || file.isEmpty() ? "" : ", ") + file;
+    }
+  }
 
   /// What the model wrote at some step.
   ///
@@ -85,9 +104,16 @@ record RunFolder(
                 line.number("grad_norm"),
                 line.number("tokens"),
                 line.number("tokens_per_second")));
-      } else if (line.has("eval_token_loss")) {
-        evaluations.add(
-            new Evaluation(step, line.number("eval_token_loss"), line.number("eval_loss")));
+      }
+      for (String key : line.keys()) {
+        Matcher loss = EVALUATION_LOSS.matcher(key);
+        if (loss.matches()) {
+          Data data =
+              new Data(
+                  Objects.requireNonNullElse(loss.group("dataset"), ""),
+                  Objects.requireNonNullElse(loss.group("file"), ""));
+          evaluations.add(new Evaluation(step, data, line.number(key)));
+        }
       }
     }
     return new RunFolder(
@@ -143,11 +169,33 @@ record RunFolder(
             .toList());
   }
 
-  /// Loss of the evaluation data, the mean over its tokens.
-  Series evaluationLoss() {
-    return new Series(
-        name,
-        evaluations.stream().map(each -> new Series.Point(each.step(), each.loss())).toList());
+  /// Losses of the evaluation data, each the mean over its tokens: of every dataset, or of every
+  /// file where that is known.
+  ///
+  /// @param several whether there are other runs beside this one
+  List<Series> evaluationLosses(boolean byFile, boolean several) {
+    return evaluationsBy(byFile).entrySet().stream()
+        .map(each ->
+            new Series(
+                label(each.getKey(), several),
+                each.getValue().stream()
+                    .map(point -> new Series.Point(point.step(), point.loss()))
+                    .toList()))
+        .toList();
+  }
+
+  private String label(Data data, boolean several) {
+    String label = data.label();
+    return label.isEmpty() ? name : several ? name + ": " + label : label;
+  }
+
+  /// Evaluations by what they were on, in the order of their first ones.
+  SequencedMap<Data, List<Evaluation>> evaluationsBy(boolean byFile) {
+    SequencedMap<Data, List<Evaluation>> byData = new LinkedHashMap<>();
+    evaluations.stream()
+        .filter(each -> each.data().file().isEmpty() != byFile)
+        .forEach(each -> byData.computeIfAbsent(each.data(), _ -> new ArrayList<>()).add(each));
+    return byData;
   }
 
   /// Tokens a second of all updates together.

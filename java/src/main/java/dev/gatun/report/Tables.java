@@ -53,13 +53,15 @@ final class Tables {
           "updates", summary == null ? "" + done : "%d of %d".formatted(done, summary.updates()));
       figures.put("last loss", Numbers.brief(run.steps().getLast().loss()));
     }
-    if (!run.evaluations().isEmpty()) {
-      figures.put("last evaluation loss", Numbers.brief(run.evaluations().getLast().loss()));
-      figures.put(
-          "best evaluation loss",
-          Numbers.brief(
-              run.evaluations().stream().mapToDouble(Evaluation::loss).min().orElseThrow()));
-    }
+    run.evaluationsBy(false)
+        .forEach((data, evaluations) -> {
+          String of = data.label().isEmpty() ? "" : ", " + data.label();
+          figures.put("last evaluation loss" + of, Numbers.brief(evaluations.getLast().loss()));
+          figures.put(
+              "best evaluation loss" + of,
+              Numbers.brief(
+                  evaluations.stream().mapToDouble(Evaluation::loss).min().orElseThrow()));
+        });
     if (!run.steps().isEmpty()) {
       figures.put("tokens a second", String.format(Locale.ROOT, "%,.0f", run.tokensPerSecond()));
       figures.put("time in updates", clock(run.seconds()));

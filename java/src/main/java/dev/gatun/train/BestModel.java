@@ -3,7 +3,6 @@ package dev.gatun.train;
 import dev.gatun.InputException;
 import dev.gatun.io.JsonObject;
 import dev.gatun.train.SftConfig.Interval;
-import dev.gatun.train.SftConfig.Metric;
 import dev.gatun.train.SftConfig.Selection;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -19,7 +18,7 @@ final class BestModel {
   private static final String COUNTER = "early_stopping_patience_counter";
 
   private final Selection selection;
-  private final @Nullable Metric metric;
+  private final @Nullable EvalMetric metric;
   private final boolean savesCheckpoints;
   private @Nullable Double value;
   private @Nullable Integer step;
@@ -41,11 +40,13 @@ final class BestModel {
   /// Compares an evaluation with the best before it.
   ///
   /// @param at updates done
-  void evaluated(int at, EvaluationResult result) {
-    if (metric == null) {
+  /// @param results by the name of the evaluation data
+  void evaluated(int at, Map<String, EvaluationResult> results) {
+    EvaluationResult result = metric == null ? null : results.get(metric.dataset());
+    if (metric == null || result == null) {
       return;
     }
-    double now = metric.of(result);
+    double now = metric.metric().of(result);
     // Patience asks for more than the threshold, but what is only a little better is the best, too.
     boolean progress =
         value == null

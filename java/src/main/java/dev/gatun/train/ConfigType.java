@@ -15,7 +15,6 @@ import dev.gatun.train.ConfigValue.Mapping;
 import dev.gatun.train.ConfigValue.Scalar;
 import dev.gatun.train.ConfigValue.Sequence;
 import dev.gatun.train.SftConfig.GradientCheckpointing;
-import dev.gatun.train.SftConfig.Metric;
 import dev.gatun.train.SftConfig.Reporter;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -23,6 +22,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.SequencedMap;
 import java.util.function.Function;
 import java.util.regex.PatternSyntaxException;
 import org.jspecify.annotations.Nullable;
@@ -187,20 +187,6 @@ record ConfigType<T>(
         .map(names::get, constant -> constant.name().toLowerCase(Locale.ROOT));
   }
 
-  /// A figure of evaluations, with or without the prefix that it has in the log.
-  static ConfigType<Metric> metric() {
-    ConfigType<Metric> names = oneOf(Metric.class);
-    return new ConfigType<>(
-        names.expects,
-        names.choices,
-        value ->
-            names.convert.apply(
-                value instanceof Scalar scalar && scalar.value() instanceof String text
-                    ? new Scalar(scalar.location(), text.replaceFirst("^eval_", ""))
-                    : value),
-        names.toYaml);
-  }
-
   /// TRL's strategies; `bfd-requeue` is the older name of `bfd_split`.
   static ConfigType<PackingStrategy> packingStrategy() {
     ConfigType<PackingStrategy> names = oneOf(PackingStrategy.class);
@@ -348,6 +334,38 @@ record ConfigType<T>(
           return single != null ? List.of(single) : items(value, one);
         },
         paths -> paths.size() == 1 ? paths.getFirst().toString() : strings(paths));
+  }
+
+  /// One path or a list of them, or such by names that figures can have; without a name under "".
+  static ConfigType<SequencedMap<String, List<Path>>> namedPaths() {
+    ConfigType<List<Path>> paths = paths();
+    ConfigType<Map<String, List<Path>>> byName = map(paths);
+    return new ConfigType<>(
+        "a path, a list of paths, or a section of those by names of letters, digits, '_', '-' and '.'",
+        value -> {
+          List<Path> list = paths.convert.apply(value);
+          if (list != null) {
+            return list.isEmpty() ? new LinkedHashMap<>() : new LinkedHashMap<>(Map.of("", list));
+          }
+          Map<String, List<Path>> named = byName.convert.apply(value);
+          return named == null
+                  || named.containsValue(List.<Path>of())
+                  || !named.keySet().stream().allMatch(name -> name.matches("[\\w.-]+"))
+              ? null
+              : new LinkedHashMap<>(named);
+        },
+        named ->
+            named.isEmpty()
+                ? List.of()
+                : named.containsKey("") && named.size() == 1
+                    ? paths.toYaml.apply(named.get(""))
+                    : plain(named, paths));
+  }
+
+  private static <T> Map<String, @Nullable Object> plain(Map<String, T> map, ConfigType<T> item) {
+    Map<String, @Nullable Object> plain = new LinkedHashMap<>();
+    map.forEach((key, value) -> plain.put(key, item.toYaml.apply(value)));
+    return plain;
   }
 
   /// A list, or a single item standing for a list of one.

@@ -3,6 +3,7 @@ package dev.gatun.train;
 import dev.gatun.data.DataFinding;
 import dev.gatun.data.OverlongPolicy;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
 
 /// The keys of the model and the data.
@@ -63,9 +64,9 @@ final class DataKeys {
         c -> c.data().datasetPath());
     keys.nullable(
         "eval_dataset_path",
-        ConfigType.paths(),
-        (b, v) -> b.evalDatasetPath(v == null ? new Path[0] : v.toArray(Path[]::new)),
-        c -> c.data().evalDatasetPath());
+        ConfigType.namedPaths(),
+        (b, v) -> b.evalDatasets(v == null ? new LinkedHashMap<>() : v),
+        c -> c.data().evalDatasets());
     keys.key(
         "dataset_text_field",
         ConfigType.text(),

@@ -8,7 +8,9 @@ import dev.gatun.text.AddedTokens;
 import dev.gatun.train.SftConfig.Data;
 import dev.gatun.train.SftConfig.Model;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.SequencedMap;
 import org.jspecify.annotations.Nullable;
 
 /// The keys of the model and the data. One of the layers of [SftConfigBuilder], which has all keys.
@@ -22,7 +24,7 @@ public abstract sealed class DataSettings extends ChatSettings permits TrainingS
   private boolean useBnbNestedQuant = false;
   private String device = "auto";
   private List<Path> datasetPath = List.of();
-  private List<Path> evalDatasetPath = List.of();
+  private SequencedMap<String, List<Path>> evalDatasets = new LinkedHashMap<>();
   private String datasetTextField = "text";
   private @Nullable Integer maxLength = 1024;
   private OverlongPolicy overlongPolicy = OverlongPolicy.ERROR;
@@ -83,7 +85,16 @@ public abstract sealed class DataSettings extends ChatSettings permits TrainingS
   }
 
   public SftConfigBuilder evalDatasetPath(Path... files) {
-    evalDatasetPath = List.of(files);
+    evalDatasets = new LinkedHashMap<>();
+    if (files.length > 0) {
+      evalDatasets.put("", List.of(files));
+    }
+    return self();
+  }
+
+  /// Several evaluation datasets, each under a name that its figures get: `eval_NAME_loss`.
+  public SftConfigBuilder evalDatasets(SequencedMap<String, List<Path>> filesByName) {
+    evalDatasets = new LinkedHashMap<>(filesByName);
     return self();
   }
 
@@ -156,7 +167,7 @@ public abstract sealed class DataSettings extends ChatSettings permits TrainingS
   final Data data() {
     return new Data(
         datasetPath,
-        evalDatasetPath,
+        evalDatasets,
         datasetTextField,
         maxLength,
         overlongPolicy,

@@ -23,7 +23,7 @@ record EvaluationPass(Backend backend, CausalLm model, BatchFeed feed, TensorAre
   interface RowListener {
     /// @param row number in the dataset
     /// @param figures of its targets
-    void row(int row, BatchFigures figures);
+    void row(int row, TargetFigures figures);
   }
 
   /// @param rows at least one
@@ -58,7 +58,8 @@ record EvaluationPass(Backend backend, CausalLm model, BatchFeed feed, TensorAre
         BatchFigures.mean(figures, BatchFigures::meanEntropy),
         targets,
         rows.size(),
-        Duration.ofNanos(System.nanoTime() - start));
+        Duration.ofNanos(System.nanoTime() - start),
+        List.of());
   }
 
   private static void tell(
@@ -66,7 +67,7 @@ record EvaluationPass(Backend backend, CausalLm model, BatchFeed feed, TensorAre
     int from = 0;
     for (int row : numbers) {
       int to = from + rows.targetCount(row);
-      listener.row(row, figures.sum(from, to));
+      listener.row(row, figures.part(from, to));
       from = to;
     }
   }

@@ -2,6 +2,7 @@ package dev.gatun.train;
 
 import java.nio.file.Path;
 import java.util.List;
+import java.util.function.ToDoubleFunction;
 
 /// What a [ModelEvaluation] found.
 ///
@@ -25,6 +26,25 @@ public record EvaluationReport(List<SourceFile> files, Figures total, List<Worst
       long rows, long targets, double loss, double tokenAccuracy, double entropy) {
     static Figures of(long rows, BatchFigures sum) {
       return new Figures(rows, sum.targets(), sum.meanLoss(), sum.accuracy(), sum.meanEntropy());
+    }
+
+    /// Those of all targets of some files.
+    public static Figures total(List<SourceFile> files) {
+      long targets = files.stream().mapToLong(file -> file.figures().targets()).sum();
+      return new Figures(
+          files.stream().mapToLong(file -> file.figures().rows()).sum(),
+          targets,
+          mean(files, targets, Figures::loss),
+          mean(files, targets, Figures::tokenAccuracy),
+          mean(files, targets, Figures::entropy));
+    }
+
+    private static double mean(
+        List<SourceFile> files, long targets, ToDoubleFunction<Figures> figure) {
+      return files.stream()
+              .mapToDouble(file -> figure.applyAsDouble(file.figures()) * file.figures().targets())
+              .sum()
+          / Math.max(1, targets);
     }
 
     /// `exp(loss)`.

@@ -1,6 +1,7 @@
 package dev.gatun.train;
 
 import java.time.Duration;
+import java.util.List;
 
 /// Figures of one pass over the evaluation data.
 ///
@@ -12,6 +13,7 @@ import java.time.Duration;
 /// @param entropy mean entropy of the predictions, the mean over batches as TRL logs it
 /// @param targets trained tokens
 /// @param rows dataset rows
+/// @param sources loss of every source file; empty unless the data are given as several files
 public record EvaluationResult(
     double loss,
     double rowWeightedLoss,
@@ -19,7 +21,23 @@ public record EvaluationResult(
     double entropy,
     long targets,
     long rows,
-    Duration duration) {
+    Duration duration,
+    List<SourceLoss> sources) {
+  public EvaluationResult {
+    sources = List.copyOf(sources);
+  }
+
+  /// The targets of one source file.
+  ///
+  /// @param name of the file, as far as it tells it from the others
+  /// @param loss mean over them
+  public record SourceLoss(String name, double loss, long targets) {}
+
+  EvaluationResult withSources(List<SourceLoss> losses) {
+    return new EvaluationResult(
+        loss, rowWeightedLoss, meanTokenAccuracy, entropy, targets, rows, duration, losses);
+  }
+
   /// `exp(loss)`.
   public double perplexity() {
     return Math.exp(loss);

@@ -28,6 +28,7 @@ final class ForeignKeys {
           Map.entry("dataset_name", "dataset_path"),
           Map.entry("validation_file", "eval_dataset_path"),
           Map.entry("eval_file", "eval_dataset_path"),
+          Map.entry("eval_dataset", "eval_dataset_path"),
           Map.entry("evaluation_strategy", "eval_strategy"),
           Map.entry("per_gpu_train_batch_size", "per_device_train_batch_size"),
           Map.entry("per_gpu_eval_batch_size", "per_device_eval_batch_size"),

@@ -90,12 +90,16 @@ final class MetricsFile implements TrainingListener {
     Map<String, Object> line = new LinkedHashMap<>();
     line.put("step", evaluated.step());
     line.put("epoch", evaluated.epoch());
-    line.put("eval_loss", result.rowWeightedLoss());
-    line.put("eval_token_loss", result.loss());
-    line.put("eval_perplexity", result.perplexity());
-    line.put("eval_mean_token_accuracy", result.meanTokenAccuracy());
-    line.put("eval_entropy", result.entropy());
-    line.put("eval_targets", result.targets());
+    line.put(evaluated.figure("loss"), result.rowWeightedLoss());
+    line.put(evaluated.figure("token_loss"), result.loss());
+    line.put(evaluated.figure("perplexity"), result.perplexity());
+    line.put(evaluated.figure("mean_token_accuracy"), result.meanTokenAccuracy());
+    line.put(evaluated.figure("entropy"), result.entropy());
+    line.put(evaluated.figure("targets"), result.targets());
+    for (EvaluationResult.SourceLoss source : result.sources()) {
+      line.put(evaluated.figure("token_loss/" + source.name()), source.loss());
+      line.put(evaluated.figure("targets/" + source.name()), source.targets());
+    }
     append(line);
   }
 

@@ -131,7 +131,8 @@ public final class ModelEvaluation implements AutoCloseable {
       pass.run(
           file.rows(),
           batchSize(),
-          (row, figures) -> {
+          (row, targets) -> {
+            BatchFigures figures = targets.sum();
             sum[0] = sum[0].plus(figures);
             hardest.add(new Loss(file, row, figures));
             if (hardest.size() > worst) {

@@ -5,6 +5,7 @@ import dev.gatun.adapter.AdapterStart;
 import dev.gatun.adapter.WeightInitializer;
 import dev.gatun.data.DataFinding;
 import dev.gatun.data.Dataset;
+import dev.gatun.data.EvaluationRows;
 import dev.gatun.data.PreparedDataset;
 import dev.gatun.data.SftDataOptions;
 import dev.gatun.data.SftPreparation;
@@ -59,9 +60,15 @@ final class Preparation implements AutoCloseable {
       servingFiles = ServingFiles.of(config, tokenizer);
       List<String> notices = notices(tokenizer.changes(), checkpoint.config());
       PreparedDataset rows = prepare(config.data().datasetPath(), tokenizer, false);
-      List<Path> evaluationFiles = config.data().evalDatasetPath();
-      PreparedDataset evaluation =
-          evaluationFiles.isEmpty() ? null : prepare(evaluationFiles, tokenizer, true);
+      List<EvaluationRows> evaluation = new ArrayList<>();
+      boolean wrapped = TrainingRecipe.dataOptions(config, true).isWrapped();
+      config
+          .data()
+          .evalDatasets()
+          .forEach((name, files) ->
+              evaluation.add(
+                  new EvaluationRows(
+                      name, prepare(files, tokenizer, true), files.size() > 1 && !wrapped)));
       notices.addAll(notices(TrainingRecipe.checks(config, tokenizer).of(rows, evaluation)));
       inputs =
           new TrainingInputs(
@@ -296,7 +303,7 @@ final class Preparation implements AutoCloseable {
   static PreparedDataset prepare(
       SftConfig config, List<Path> files, Tokenizer tokenizer, boolean evaluation) {
     SftDataOptions options = TrainingRecipe.dataOptions(config, evaluation);
-    Dataset dataset = files.size() == 1 ? Dataset.open(files.getFirst()) : Dataset.of(files);
+    Dataset dataset = Dataset.of(files);
     Path cache = config.data().cacheDir();
     return cache == null
         ? SftPreparation.prepare(dataset, tokenizer, options)

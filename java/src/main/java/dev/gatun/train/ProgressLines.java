@@ -10,6 +10,7 @@ import java.time.Duration;
 import java.util.Locale;
 import java.util.OptionalDouble;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
 
 /// Tells a run's progress in plain lines, for logs and pipes. Updates are told every `everySteps`
 /// and at the end.
@@ -88,14 +89,18 @@ public final class ProgressLines implements TrainingListener {
   public static String line(Evaluated evaluated) {
     EvaluationResult result = evaluated.result();
     return String.format(
-        Locale.ROOT,
-        "step %d  eval loss %.4f (row-weighted %.4f)  perplexity %.4g  accuracy %.2f %%  %,d targets",
-        evaluated.step(),
-        result.loss(),
-        result.rowWeightedLoss(),
-        result.perplexity(),
-        100 * result.meanTokenAccuracy(),
-        result.targets());
+            Locale.ROOT,
+            "step %d  eval%s loss %.4f (row-weighted %.4f)  perplexity %.4g  accuracy %.2f %%  %,d targets",
+            evaluated.step(),
+            evaluated.dataset().isEmpty() ? "" : " " + evaluated.dataset(),
+            result.loss(),
+            result.rowWeightedLoss(),
+            result.perplexity(),
+            100 * result.meanTokenAccuracy(),
+            result.targets())
+        + result.sources().stream()
+            .map(source -> String.format(Locale.ROOT, "  %s %.4f", source.name(), source.loss()))
+            .collect(Collectors.joining());
   }
 
   /// `m:ss` or `h:mm:ss`.

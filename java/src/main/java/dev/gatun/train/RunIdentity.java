@@ -56,7 +56,11 @@ record RunIdentity(String version, SortedMap<String, String> digests) {
   static RunIdentity of(SftConfig config) {
     SortedMap<String, String> digests = new TreeMap<>();
     add(digests, "data", config.data().datasetPath());
-    add(digests, "evaluation data", config.data().evalDatasetPath());
+    config
+        .data()
+        .evalDatasets()
+        .forEach((name, files) ->
+            add(digests, "evaluation data" + (name.isEmpty() ? "" : " " + name), files));
     add(digests, "adapter", optional(config.model().adapterNameOrPath()));
     add(digests, "chat template", optional(config.data().chat().templatePath()));
     Path model = config.model().modelNameOrPath();

@@ -2,7 +2,8 @@ package dev.gatun.train;
 
 import dev.gatun.FailureException;
 import dev.gatun.InputException;
-import dev.gatun.data.PreparedDataset;
+import dev.gatun.data.EvaluationRows;
+import dev.gatun.data.PreparationReport;
 import dev.gatun.io.AtomicFiles;
 import dev.gatun.report.RunReport;
 import dev.gatun.report.RunSummary;
@@ -18,7 +19,11 @@ import dev.gatun.train.UpdateOrder.Update;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.SequencedMap;
 import org.jspecify.annotations.Nullable;
 
 /// Keeps count of a run: knows what is due, tells the listeners, writes the files.
@@ -42,7 +47,7 @@ final class RunJournal implements AutoCloseable {
   private long updateStartedAt = startedAt;
   private long rowsSeen;
   private @Nullable Update last;
-  private @Nullable EvaluationResult lastEvaluation;
+  private final Map<String, EvaluationResult> lastEvaluations = new HashMap<>();
   private int evaluatedAt = -1;
   private int savedAt = -1;
   private @Nullable RunSummary summary; // made when it is first written
@@ -78,14 +83,13 @@ final class RunJournal implements AutoCloseable {
   /// Tells what was read and planned, and goes on where a checkpoint was written.
   void start(Resumption resumption) {
     resumption.notices().forEach(notice -> tell(new Notice(notice)));
-    PreparedDataset evaluation = inputs.evaluation();
     inputs.notices().forEach(notice -> tell(new Notice(notice)));
     inputs.rows().report().notices().forEach(notice -> tell(new Notice(notice)));
-    if (evaluation != null) {
-      evaluation
-          .report()
-          .notices()
-          .forEach(notice -> tell(new Notice("Evaluation data: " + notice)));
+    SequencedMap<String, PreparationReport> evaluation = new LinkedHashMap<>();
+    for (EvaluationRows each : inputs.evaluation()) {
+      PreparationReport report = each.rows().report();
+      evaluation.put(each.description(), report);
+      report.notices().forEach(notice -> tell(new Notice(each.description() + ": " + notice)));
     }
     int longest = TrainingInputs.longest(inputs.rows());
     int positions = session.model().config().maxPositions();
@@ -101,7 +105,7 @@ final class RunJournal implements AutoCloseable {
             session.memoryPlan(),
             session.model().parameters().count(),
             inputs.rows().report(),
-            evaluation == null ? null : evaluation.report()));
+            evaluation));
     if (config.output().resumeFromCheckpoint() != null) {
       directory.adopt(resumption.step());
     }
@@ -156,18 +160,21 @@ final class RunJournal implements AutoCloseable {
     updateStartedAt = System.nanoTime();
   }
 
-  /// Evaluates the parameters as they are.
+  /// Evaluates the parameters as they are, on one dataset after another.
   void evaluate() {
-    EvaluationResult result = PauseEvent.during("evaluation", step(), session::evaluate);
-    Evaluated event = new Evaluated(step(), last == null ? 0 : last.epoch(), result);
     evaluatedAt = step();
-    lastEvaluation = result;
-    state.on(event);
-    tensorBoard.show(state.history());
-    tell(event);
+    for (EvaluationRows data : inputs.evaluation()) {
+      EvaluationResult result =
+          PauseEvent.during("evaluation", step(), () -> session.evaluate(data));
+      Evaluated event = new Evaluated(step(), last == null ? 0 : last.epoch(), data.name(), result);
+      lastEvaluations.put(data.name(), result);
+      state.on(event);
+      tensorBoard.show(state.history());
+      tell(event);
+    }
     // What an evaluation at the start finds is no model of this run.
     if (last != null && Steps.isDelayOver(config.evaluation(), last)) {
-      best.evaluated(step(), result);
+      best.evaluated(step(), lastEvaluations);
     }
     updateStartedAt = System.nanoTime();
   }
@@ -180,7 +187,7 @@ final class RunJournal implements AutoCloseable {
     SftConfig.Evaluation evaluation = config.evaluation();
     return (Steps.due(evaluation.evalStrategy(), evalSteps, last)
             && Steps.isDelayOver(evaluation, last))
-        || (inputs.evaluation() != null && isComplete());
+        || (!inputs.evaluation().isEmpty() && isComplete());
   }
 
   /// Whether the evaluations so far end the run here.
@@ -236,7 +243,7 @@ final class RunJournal implements AutoCloseable {
         step(),
         stopped,
         state.meanLoss(),
-        evaluatedAt == step() ? lastEvaluation : null,
+        evaluatedAt == step() ? lastEvaluations : Map.of(),
         directory.path());
   }
 

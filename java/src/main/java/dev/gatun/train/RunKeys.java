@@ -68,7 +68,7 @@ final class RunKeys {
         c -> c.evaluation().selection().loadBestModelAtEnd());
     keys.nullable(
         "metric_for_best_model",
-        ConfigType.metric(),
+        EvalMetric.type(),
         SftConfigBuilder::metricForBestModel,
         c -> c.evaluation().selection().metricForBestModel());
     keys.nullable(

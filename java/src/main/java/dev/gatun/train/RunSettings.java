@@ -2,7 +2,6 @@ package dev.gatun.train;
 
 import dev.gatun.train.SftConfig.Evaluation;
 import dev.gatun.train.SftConfig.Interval;
-import dev.gatun.train.SftConfig.Metric;
 import dev.gatun.train.SftConfig.Output;
 import dev.gatun.train.SftConfig.Reporter;
 import dev.gatun.train.SftConfig.Selection;
@@ -22,7 +21,7 @@ public abstract sealed class RunSettings extends TrainingSettings permits Adapte
   private List<Reporter> reportTo = List.of();
   private @Nullable Path loggingDir;
   private boolean loadBestModelAtEnd = false;
-  private @Nullable Metric metricForBestModel;
+  private @Nullable EvalMetric metricForBestModel;
   private @Nullable Boolean greaterIsBetter;
   private @Nullable Integer earlyStoppingPatience;
   private double earlyStoppingThreshold = 0;
@@ -87,7 +86,7 @@ public abstract sealed class RunSettings extends TrainingSettings permits Adapte
     return self();
   }
 
-  public SftConfigBuilder metricForBestModel(@Nullable Metric value) {
+  public SftConfigBuilder metricForBestModel(@Nullable EvalMetric value) {
     metricForBestModel = value;
     return self();
   }

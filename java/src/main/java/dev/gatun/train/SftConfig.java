@@ -9,9 +9,10 @@ import dev.gatun.text.AddedTokens;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
+import java.util.SequencedMap;
 import java.util.TreeMap;
 import java.util.function.ToDoubleFunction;
 import org.jspecify.annotations.Nullable;
@@ -74,7 +75,8 @@ public record SftConfig(
   /// What is trained on, and how rows become batches.
   ///
   /// @param datasetPath training files, in order
-  /// @param evalDatasetPath evaluation files; empty for none
+  /// @param evalDatasets evaluation files by the name of their figures, in order; under the empty
+  ///   name those that have none; empty for none
   /// @param maxLength longest row in tokens (with packing: length of a packed row), or null
   /// @param overlongPolicy what happens to longer rows; packing strategies cut by their own rule
   /// @param evalPacking null for the value of `packing`
@@ -85,7 +87,7 @@ public record SftConfig(
   /// @param chat how conversations become rows
   public record Data(
       List<Path> datasetPath,
-      List<Path> evalDatasetPath,
+      SequencedMap<String, List<Path>> evalDatasets,
       String datasetTextField,
       @Nullable Integer maxLength,
       OverlongPolicy overlongPolicy,
@@ -101,8 +103,13 @@ public record SftConfig(
       ChatOptions chat) {
     public Data {
       datasetPath = List.copyOf(datasetPath);
-      evalDatasetPath = List.copyOf(evalDatasetPath);
+      evalDatasets = Collections.unmodifiableSequencedMap(new LinkedHashMap<>(evalDatasets));
       allowFindings = List.copyOf(allowFindings);
+    }
+
+    /// All evaluation files, in order.
+    public List<Path> evalDatasetPath() {
+      return evalDatasets.values().stream().flatMap(List::stream).toList();
     }
   }
 
@@ -190,20 +197,24 @@ public record SftConfig(
   /// @param earlyStoppingThreshold what must be exceeded to count as progress
   public record Selection(
       boolean loadBestModelAtEnd,
-      @Nullable Metric metricForBestModel,
+      @Nullable EvalMetric metricForBestModel,
       @Nullable Boolean greaterIsBetter,
       @Nullable Integer earlyStoppingPatience,
       double earlyStoppingThreshold) {
     /// What evaluations are compared by, or null if they are not.
-    public @Nullable Metric metric() {
-      return metricForBestModel == null && loadBestModelAtEnd ? Metric.LOSS : metricForBestModel;
+    public @Nullable EvalMetric metric() {
+      return metricForBestModel == null && loadBestModelAtEnd
+          ? EvalMetric.of(Metric.LOSS)
+          : metricForBestModel;
     }
 
     /// The direction of [#metric].
     public boolean isGreaterBetter() {
-      return greaterIsBetter == null
-          ? metric() != Metric.LOSS && metric() != Metric.TOKEN_LOSS
-          : greaterIsBetter;
+      if (greaterIsBetter != null) {
+        return greaterIsBetter;
+      }
+      EvalMetric metric = metric();
+      return metric == null || !metric.figure().endsWith("loss");
     }
   }
 
@@ -222,11 +233,6 @@ public record SftConfig(
 
     double of(EvaluationResult result) {
       return value.applyAsDouble(result);
-    }
-
-    /// Its name in `trainer_state.json`.
-    String figure() {
-      return "eval_" + name().toLowerCase(Locale.ROOT);
     }
   }
 

@@ -15,6 +15,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
 
 /// What must hold for a configuration as a whole, whoever built it.
 final class SftConfigRules {
@@ -67,11 +69,38 @@ final class SftConfigRules {
     require(
         !config.evaluation().evalOnStart() || !data.evalDatasetPath().isEmpty(),
         "eval_on_start asks for an evaluation but eval_dataset_path is not set");
+    checkNames(data.evalDatasets().keySet(), config.evaluation().selection());
     checkSelection(config.evaluation(), config.output());
     require(
         config.lora() != null || !config.model().loadIn4bit(),
         "load_in_4bit needs an adapter to train (use_peft: true); 4-bit weights cannot be trained"
             + " themselves");
+  }
+
+  private static void checkNames(Set<String> datasets, Selection selection) {
+    for (String name : datasets) {
+      require(
+          !name.equals("token") && !name.endsWith("_token"),
+          "eval_dataset_path names a dataset %s, whose loss would be called as another's token_loss; choose another name"
+              .formatted(name));
+    }
+    EvalMetric metric = selection.metric();
+    if (metric == null || datasets.contains(metric.dataset())) {
+      return;
+    }
+    require(
+        datasets.isEmpty() && metric.dataset().isEmpty(),
+        "metric_for_best_model %s %s, which no evaluation has; %s"
+            .formatted(
+                selection.metricForBestModel() == null ? "is not set and so" : "is",
+                metric.figure(),
+                datasets.isEmpty()
+                    ? "set eval_dataset_path"
+                    : datasets.stream()
+                        .map(name -> new EvalMetric(name, metric.metric()).figure())
+                        .collect(
+                            Collectors.joining(
+                                " or ", "with this eval_dataset_path set it to ", ""))));
   }
 
   private static void checkSelection(Evaluation evaluation, Output output) {

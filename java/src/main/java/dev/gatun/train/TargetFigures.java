@@ -3,6 +3,7 @@ package dev.gatun.train;
 import dev.gatun.nn.DeviceBatch;
 import dev.gatun.op.Backend;
 import dev.gatun.tensor.Tensor;
+import java.util.Arrays;
 
 /// A batch's outputs on the host, one entry a target, in the order of the batch's tokens.
 ///
@@ -23,21 +24,24 @@ record TargetFigures(float[] losses, int[] correct, float[] entropies) {
         figures.rows(2, 1).toFloats());
   }
 
-  /// What they sum up to.
-  BatchFigures sum() {
-    return sum(0, losses.length);
+  /// Those of the targets `from … to-1`.
+  TargetFigures part(int from, int to) {
+    return new TargetFigures(
+        Arrays.copyOfRange(losses, from, to),
+        Arrays.copyOfRange(correct, from, to),
+        Arrays.copyOfRange(entropies, from, to));
   }
 
-  /// What the targets `from … to-1` sum up to.
-  BatchFigures sum(int from, int to) {
+  /// What they sum up to.
+  BatchFigures sum() {
     double loss = 0;
     long right = 0;
     double entropy = 0;
-    for (int i = from; i < to; i++) {
+    for (int i = 0; i < losses.length; i++) {
       loss += losses[i];
       right += correct[i];
       entropy += entropies[i];
     }
-    return new BatchFigures(to - from, loss, right, entropy);
+    return new BatchFigures(losses.length, loss, right, entropy);
   }
 }

@@ -133,14 +133,17 @@ final class TrainerState {
     double seconds = seconds(result.duration());
     Map<String, @Nullable Object> entry = new TreeMap<>();
     entry.put("epoch", evaluated.epoch());
-    entry.put("eval_entropy", result.entropy());
-    entry.put("eval_loss", result.rowWeightedLoss());
-    entry.put("eval_mean_token_accuracy", result.meanTokenAccuracy());
-    entry.put("eval_num_tokens", (double) tokensSeen);
-    entry.put("eval_runtime", seconds);
-    entry.put("eval_samples_per_second", result.rows() / seconds);
+    entry.put(evaluated.figure("entropy"), result.entropy());
+    entry.put(evaluated.figure("loss"), result.rowWeightedLoss());
+    entry.put(evaluated.figure("mean_token_accuracy"), result.meanTokenAccuracy());
+    entry.put(evaluated.figure("num_tokens"), (double) tokensSeen);
+    entry.put(evaluated.figure("runtime"), seconds);
+    entry.put(evaluated.figure("samples_per_second"), result.rows() / seconds);
     entry.put("step", evaluated.step());
-    entry.put("eval_token_loss", result.loss());
+    entry.put(evaluated.figure("token_loss"), result.loss());
+    for (EvaluationResult.SourceLoss source : result.sources()) {
+      entry.put(evaluated.figure("token_loss/" + source.name()), source.loss());
+    }
     history.add(entry);
   }
 

@@ -3,21 +3,27 @@ package dev.gatun.train;
 import dev.gatun.data.PreparationReport;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.OptionalDouble;
-import org.jspecify.annotations.Nullable;
+import java.util.SequencedMap;
 
 /// What a training run reports.
 public sealed interface TrainingEvent {
   /// Everything is loaded and planned; the first update comes next.
   ///
-  /// @param evaluation how the evaluation data came out, or null if there is none
+  /// @param evaluation how the evaluation data came out, by description: `evaluation data math`
   record Started(
       Schedule schedule,
       MemoryPlan plan,
       long trainableParameters,
       PreparationReport training,
-      @Nullable PreparationReport evaluation)
-      implements TrainingEvent {}
+      SequencedMap<String, PreparationReport> evaluation)
+      implements TrainingEvent {
+    public Started {
+      evaluation = Collections.unmodifiableSequencedMap(new LinkedHashMap<>(evaluation));
+    }
+  }
 
   /// How long a run is.
   ///
@@ -88,10 +94,17 @@ public sealed interface TrainingEvent {
   /// @param peakFlops what the device's maker promises a second; 0 if that is not known
   record Work(double flops, double peakFlops) {}
 
-  /// The evaluation data was run through the model.
+  /// Evaluation data was run through the model.
   ///
   /// @param step updates done
-  record Evaluated(int step, double epoch, EvaluationResult result) implements TrainingEvent {}
+  /// @param dataset name of the data, empty for those without one
+  record Evaluated(int step, double epoch, String dataset, EvaluationResult result)
+      implements TrainingEvent {
+    /// What a figure of it is called in the log: `eval_loss`, `eval_math_loss`.
+    public String figure(String name) {
+      return EvalMetric.figure(dataset, name);
+    }
+  }
 
   /// Adapter or weights were written.
   record Saved(int step, Path directory) implements TrainingEvent {}

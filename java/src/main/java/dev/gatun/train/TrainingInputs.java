@@ -1,5 +1,6 @@
 package dev.gatun.train;
 
+import dev.gatun.data.EvaluationRows;
 import dev.gatun.data.PreparedDataset;
 import dev.gatun.io.Checkpoint;
 import dev.gatun.io.Subtracted;
@@ -11,14 +12,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.IntUnaryOperator;
 import java.util.stream.IntStream;
-import org.jspecify.annotations.Nullable;
 
 /// What a [TrainingSession] works on. Owned by the caller, who keeps it open as long as the
 /// session.
 ///
 /// @param format what the weights become when they are read
 /// @param training what is trained, with its starting values
-/// @param evaluation null for none
+/// @param evaluation empty for none
 /// @param subtracted what the weights lose when they are read, by module path
 /// @param notices what the user should know of the data, beside the reports
 public record TrainingInputs(
@@ -26,11 +26,12 @@ public record TrainingInputs(
     WeightFormat format,
     Training training,
     PreparedDataset rows,
-    @Nullable PreparedDataset evaluation,
+    List<EvaluationRows> evaluation,
     Map<String, Subtracted> subtracted,
     List<String> notices) {
   public TrainingInputs {
     subtracted = Map.copyOf(subtracted);
+    evaluation = List.copyOf(evaluation);
     notices = List.copyOf(notices);
   }
 
@@ -40,17 +41,17 @@ public record TrainingInputs(
       WeightFormat format,
       Training training,
       PreparedDataset rows,
-      @Nullable PreparedDataset evaluation) {
+      List<EvaluationRows> evaluation) {
     this(checkpoint, format, training, rows, evaluation, Map.of(), List.of());
   }
 
   /// Limits that every batch of a run keeps, in whatever order the rows come.
   Limits limits(SftConfig config) {
     Limits limits = limits(rows, config.loop().perDeviceTrainBatchSize());
-    if (evaluation == null) {
-      return limits;
+    for (EvaluationRows each : evaluation) {
+      limits = limits.or(limits(each.rows(), config.evaluation().perDeviceEvalBatchSize()));
     }
-    return limits.or(limits(evaluation, config.evaluation().perDeviceEvalBatchSize()));
+    return limits;
   }
 
   /// Limits that every batch of `batch` rows keeps.

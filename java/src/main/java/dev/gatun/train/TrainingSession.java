@@ -2,8 +2,8 @@ package dev.gatun.train;
 
 import dev.gatun.InputException;
 import dev.gatun.data.DataCollator;
+import dev.gatun.data.EvaluationRows;
 import dev.gatun.data.PackedBatch;
-import dev.gatun.data.PreparedDataset;
 import dev.gatun.io.ModelLoader;
 import dev.gatun.model.ModelWeights;
 import dev.gatun.nn.CausalLm;
@@ -298,16 +298,14 @@ public final class TrainingSession implements AutoCloseable {
             .formatted(step, loss, norm, tensor, bad + 1, inputs.rows().source(rows[0])));
   }
 
-  /// Runs the evaluation rows through the model, in order and without dropout.
+  /// Runs evaluation rows through the model, in order and without dropout.
   ///
-  /// @throws IllegalStateException if there are none
-  public EvaluationResult evaluate() {
-    PreparedDataset rows = inputs.evaluation();
-    if (rows == null) {
-      throw new IllegalStateException("no evaluation data");
-    }
-    return new EvaluationPass(backend, model, feed, outputs)
-        .run(rows, config.evaluation().perDeviceEvalBatchSize(), (_, _) -> {});
+  /// @param data one of the inputs' evaluation data
+  public EvaluationResult evaluate(EvaluationRows data) {
+    EvaluationPass pass = new EvaluationPass(backend, model, feed, outputs);
+    int batchSize = config.evaluation().perDeviceEvalBatchSize();
+    SourceFigures sources = SourceFigures.of(data);
+    return pass.run(data.rows(), batchSize, sources).withSources(sources.losses());
   }
 
   @Override

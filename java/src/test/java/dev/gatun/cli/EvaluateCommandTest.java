@@ -104,6 +104,33 @@ class EvaluateCommandTest {
   }
 
   @Test
+  void namedDatasetsAreEvaluatedFileByFileAndAsAWhole() throws IOException {
+    List<String> rows = Files.readAllLines(held);
+    Path first = Files.write(folder.resolve("first.jsonl"), rows.subList(0, 2));
+    Path second = Files.write(folder.resolve("second.jsonl"), rows.subList(2, 6));
+    String datasets = "eval_dataset_path={one: %s, both: [%s, %s]}".formatted(first, first, second);
+
+    JsonNode named = json("--base", "--set", datasets);
+    JsonNode alone = json("--base", "--data", first.toString());
+    JsonNode whole = json("--base", "--data", held.toString());
+    Run printed = evaluate("--base", "--set", datasets);
+
+    for (String figure : List.of("loss", "token_accuracy", "entropy", "rows", "trained_tokens")) {
+      assertThat(named.at("/datasets/one/" + figure).asDouble())
+          .isCloseTo(alone.get(figure).asDouble(), ROUNDING);
+      assertThat(named.at("/datasets/both/" + figure).asDouble())
+          .isCloseTo(whole.get(figure).asDouble(), ROUNDING);
+    }
+    assertThat(named.at("/datasets/both/files/1/file").asString()).isEqualTo(second.toString());
+    assertThat(named.get("files").size()).isEqualTo(3);
+    assertThat(alone.has("datasets")).isFalse();
+    assertThat(printed.out())
+        .contains("one: " + first + ": loss", "both: " + second + ": loss")
+        .containsPattern("(?m)^both: loss .* 6 rows")
+        .containsPattern("(?m)^all: loss .* 8 rows");
+  }
+
+  @Test
   void printsALineForEachFileAndForAll() throws IOException {
     Path other = Files.copy(held, folder.resolve("other.jsonl"));
 

@@ -51,6 +51,35 @@ class PreviewCommandTest {
   }
 
   @Test
+  void everyNamedEvaluationDatasetIsLookedAt() throws IOException {
+    List<String> rows = Files.readAllLines(workspace.data());
+    Path leaked = Files.write(directory.resolve("leaked.jsonl"), List.of(rows.get(3)));
+    Path fresh = Files.write(directory.resolve("fresh.jsonl"), freshRows());
+    String datasets = "eval_dataset_path={fresh: %s, old: %s}".formatted(fresh, leaked);
+
+    Run run = preview(datasets);
+    Run shown =
+        Run.gatun("preview", workspace.config().toString(), "--set", datasets, "--json", "--eval");
+    Run cut = preview(datasets, "max_length=20");
+
+    assertThat(run.exitCode()).isZero();
+    assertThat(run.out())
+        .contains("--- evaluation data fresh: 2 rows", "--- evaluation data old: 1 rows")
+        .contains("1 samples of the evaluation data old are in the training data")
+        .doesNotContain("samples of the evaluation data fresh");
+    assertThat(json(shown).at("/evaluation/fresh/source_rows").asInt()).isEqualTo(2);
+    assertThat(json(shown).at("/evaluation/old/source_rows").asInt()).isEqualTo(1);
+    assertThat(json(shown).get("rows").size()).isEqualTo(3);
+    assertThat(json(shown).at("/rows/2/source").asString()).endsWith("leaked.jsonl line 1");
+    assertThat(cut.exitCode()).isEqualTo(2);
+    assertThat(cut.out()).contains("2 of 2 rows of the evaluation data fresh are longer");
+  }
+
+  private static List<String> freshRows() throws IOException {
+    return Files.readAllLines(Workspace.BUNDLED.resolve("eval.jsonl")).subList(0, 2);
+  }
+
+  @Test
   void jsonHoldsTheSameFigures() {
     Run run = Run.gatun("preview", workspace.config().toString(), "--json", "--rows", "1");
 

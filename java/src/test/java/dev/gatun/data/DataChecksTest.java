@@ -46,7 +46,10 @@ class DataChecksTest {
   }
 
   private List<DataFinding> check(PreparedDataset rows, @Nullable PreparedDataset evaluation) {
-    return new DataChecks(tokenizer, Set.of(), Set.of()).of(rows, evaluation);
+    return new DataChecks(tokenizer, Set.of(), Set.of())
+        .of(
+            rows,
+            evaluation == null ? List.of() : List.of(new EvaluationRows("", evaluation, false)));
   }
 
   @Test
@@ -79,10 +82,13 @@ class DataChecksTest {
     PreparedDataset rows = prepare(DEFAULTS.withDatasetTextField("body"), "{\"body\":\"a b\"}");
 
     assertThat(
-            new DataChecks(tokenizer, Set.of(), Set.of(Allowable.EOS_NEVER_TRAINED)).of(rows, null))
+            new DataChecks(tokenizer, Set.of(), Set.of(Allowable.EOS_NEVER_TRAINED))
+                .of(rows, List.of()))
         .singleElement()
         .matches(finding -> finding.kind() == Kind.EOS_NEVER_TRAINED && !finding.stops());
-    assertThat(new DataChecks(tokenizer, Set.of(), Set.of(Allowable.ALL_TRUNCATED)).of(rows, null))
+    assertThat(
+            new DataChecks(tokenizer, Set.of(), Set.of(Allowable.ALL_TRUNCATED))
+                .of(rows, List.of()))
         .singleElement()
         .matches(DataFinding::stops);
   }
@@ -91,8 +97,8 @@ class DataChecksTest {
   void anEndingThatTheModelStopsAtIsAnEnd() throws IOException {
     PreparedDataset rows = prepare(DEFAULTS.withDatasetTextField("body"), "{\"body\":\"a b\"}");
 
-    assertThat(new DataChecks(tokenizer, Set.of(3), Set.of()).of(rows, null)).isEmpty();
-    assertThat(new DataChecks(tokenizer, Set.of(2), Set.of()).of(rows, null)).hasSize(1);
+    assertThat(new DataChecks(tokenizer, Set.of(3), Set.of()).of(rows, List.of())).isEmpty();
+    assertThat(new DataChecks(tokenizer, Set.of(2), Set.of()).of(rows, List.of())).hasSize(1);
   }
 
   @Test
@@ -112,7 +118,7 @@ class DataChecksTest {
   void labelsThatNothingPredictsStopTheRunWhateverIsAllowed() throws IOException {
     PreparedDataset rows = prepare(DEFAULTS, "{\"input_ids\":[2,3],\"labels\":[2,-100]}");
 
-    assertThat(new DataChecks(tokenizer, Set.of(), Set.of(Allowable.values())).of(rows, null))
+    assertThat(new DataChecks(tokenizer, Set.of(), Set.of(Allowable.values())).of(rows, List.of()))
         .singleElement()
         .matches(finding -> finding.kind() == Kind.NOTHING_TRAINED && finding.stops());
   }
@@ -163,7 +169,8 @@ class DataChecksTest {
         .singleElement()
         .matches(finding -> finding.kind() == Kind.ALL_TRUNCATED && finding.stops())
         .matches(finding -> finding.message().contains("3 tokens lost, the longest row has 5"));
-    assertThat(new DataChecks(tokenizer, Set.of(), Set.of(Allowable.ALL_TRUNCATED)).of(all, null))
+    assertThat(
+            new DataChecks(tokenizer, Set.of(), Set.of(Allowable.ALL_TRUNCATED)).of(all, List.of()))
         .singleElement()
         .matches(finding -> !finding.stops());
     assertThat(check(some, null)).isEmpty();

@@ -8,6 +8,7 @@ import dev.gatun.text.Tokenizer;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
@@ -143,6 +144,27 @@ class SftPreparationTest {
     assertThat(rows.source(1)).endsWith("d.jsonl lines 1, 2");
     assertThat(rows.report().sequences()).isEqualTo(3);
     assertThat(rows.report().trainedTokens()).isEqualTo(5 + 3 + 2);
+  }
+
+  @Test
+  void packedRowsOfSeveralFilesNameEachOfThem() throws IOException {
+    Path one = Files.writeString(directory.resolve("one.jsonl"), "{\"text\":\"a b </s>\"}\n");
+    Path folder = Files.createDirectories(directory.resolve("folder"));
+    Path two =
+        Files.writeString(
+            folder.resolve("two.jsonl"), "{\"text\":\"c </s>\"}\n{\"text\":\"d </s>\"}\n");
+
+    PreparedDataset rows =
+        SftPreparation.prepare(
+            Dataset.of(List.of(one, folder)),
+            tokenizer,
+            DEFAULTS.withMaxLength(16, OverlongPolicy.ERROR).withPacking(PackingStrategy.BFD));
+
+    assertThat(rows.size()).isEqualTo(1);
+    assertThat(rows.source(0)).isEqualTo(one + " line 1, " + two + " lines 1, 2");
+    assertThat(rows.files()).containsExactly(one.toString(), two.toString());
+    assertThat(rows.sourceFiles(0)).containsExactly(0, 1, 1);
+    assertThat(rows.targetCounts(0)).containsExactly(3, 2, 2);
   }
 
   @Test

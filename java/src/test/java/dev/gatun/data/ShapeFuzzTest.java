@@ -132,7 +132,9 @@ class ShapeFuzzTest {
       assertThat(report.figures().lengths().bins().stream().mapToLong(b -> b.samples()).sum())
           .as(where)
           .isEqualTo(report.sourceRows());
-      List<DataFinding> findings = new DataChecks(tokenizer, Set.of(), Set.of()).of(rows, rows);
+      List<DataFinding> findings =
+          new DataChecks(tokenizer, Set.of(), Set.of())
+              .of(rows, List.of(new EvaluationRows("", rows, false)));
       assertThat(findings).as(where).anyMatch(f -> f.kind() == DataFinding.Kind.TRAIN_EVAL_LEAK);
     }
   }

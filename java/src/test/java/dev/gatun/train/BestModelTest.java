@@ -45,7 +45,7 @@ class BestModelTest {
         assertSame(best, checkpoints, event);
       } else if (step > 0) {
         assertThat(best.isPatienceOver()).as("before the evaluation after %d", step).isFalse();
-        best.evaluated(step, result(event.path("value").doubleValue()));
+        best.evaluated(step, Map.of("", result(event.path("value").doubleValue())));
       }
     }
     assertBest(best, example.end());
@@ -132,7 +132,7 @@ class BestModelTest {
             .findFirst()
             .orElseThrow();
     BestModel before = newBest(config);
-    before.evaluated(1, result(Double.NaN));
+    before.evaluated(1, Map.of("", result(Double.NaN)));
     Map<String, @Nullable Object> state = state(before);
     state.put("log_history", List.of(Map.of("eval_loss", Double.NaN)));
     Path file =
@@ -141,7 +141,7 @@ class BestModelTest {
     JsonObject saved = JsonObject.read(file);
     BestModel after = newBest(config);
     assertThat(after.restore(saved, directory)).isNull();
-    after.evaluated(2, result(1.5));
+    after.evaluated(2, Map.of("", result(1.5)));
 
     assertThat(json(after).path("best_metric").doubleValue()).isEqualTo(1.5);
     assertThat(saved.objects("log_history").getFirst().toMap())
@@ -166,8 +166,8 @@ class BestModelTest {
         interrupted = newBest(config);
         assertThat(interrupted.restore(JsonObject.read(file), directory)).isNull();
       } else if (step > 0) {
-        whole.evaluated(step, result(event.path("value").doubleValue()));
-        interrupted.evaluated(step, result(event.path("value").doubleValue()));
+        whole.evaluated(step, Map.of("", result(event.path("value").doubleValue())));
+        interrupted.evaluated(step, Map.of("", result(event.path("value").doubleValue())));
       }
       assertThat(state(interrupted)).isEqualTo(state(whole));
       assertThat(interrupted.isPatienceOver()).isEqualTo(whole.isPatienceOver());
@@ -224,6 +224,6 @@ class BestModelTest {
   }
 
   private static EvaluationResult result(double value) {
-    return new EvaluationResult(value, value, value, value, 1, 1, Duration.ofSeconds(1));
+    return new EvaluationResult(value, value, value, value, 1, 1, Duration.ofSeconds(1), List.of());
   }
 }

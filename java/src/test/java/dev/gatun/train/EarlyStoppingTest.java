@@ -250,7 +250,7 @@ class EarlyStoppingTest {
     run(
         config()
             .loadBestModelAtEnd(false)
-            .metricForBestModel(Metric.LOSS)
+            .metricForBestModel(EvalMetric.of(Metric.LOSS))
             .greaterIsBetter(true)
             .build());
 

@@ -48,9 +48,10 @@ class ProgressLinesTest {
 
   @Test
   void anEvaluationSaysLossAndPerplexity() {
-    var result = new EvaluationResult(Math.log(8), 2, 0.5, 1, 1000, 10, Duration.ofSeconds(1));
+    var result =
+        new EvaluationResult(Math.log(8), 2, 0.5, 1, 1000, 10, Duration.ofSeconds(1), List.of());
 
-    assertThat(ProgressLines.line(new TrainingEvent.Evaluated(4, 0.5, result)))
+    assertThat(ProgressLines.line(new TrainingEvent.Evaluated(4, 0.5, "", result)))
         .isEqualTo(
             "step 4  eval loss 2.0794 (row-weighted 2.0000)  perplexity 8.000  accuracy 50.00 %  1,000 targets");
   }

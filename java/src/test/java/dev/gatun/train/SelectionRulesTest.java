@@ -65,13 +65,14 @@ class SelectionRulesTest {
         "early_stopping_patience: 1, metric_for_best_model: eval_loss, eval_strategy: epoch",
       })
   void whatTransformersTakesIsTaken(String settings) {
-    assertThat(config(settings).evaluation().selection().metric()).isEqualTo(Metric.LOSS);
+    assertThat(config(settings).evaluation().selection().metric())
+        .isEqualTo(EvalMetric.of(Metric.LOSS));
   }
 
   @Test
   void aMetricIsNamedWithOrWithoutItsPrefix() {
     assertThat(config("metric_for_best_model: eval_token_loss").evaluation().selection().metric())
-        .isEqualTo(Metric.TOKEN_LOSS);
+        .isEqualTo(EvalMetric.of(Metric.TOKEN_LOSS));
     assertThat(config("").evaluation().selection().metric()).isNull();
   }
 }

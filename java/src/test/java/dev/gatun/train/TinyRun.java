@@ -81,7 +81,7 @@ final class TinyRun {
   static EvaluationResult evaluate(SftConfig config, Backend backend) {
     try (Preparation preparation = Preparation.open(config);
         TrainingSession session = TrainingSession.open(preparation.inputs(), backend, config)) {
-      return session.evaluate();
+      return session.evaluate(preparation.inputs().evaluation().getFirst());
     }
   }
 
