@@ -5,11 +5,13 @@ import dev.gatun.text.Encoded;
 import dev.gatun.text.Tokenizer;
 import dev.gatun.text.chat.ChatTemplate;
 import dev.gatun.text.chat.Conversation;
+import dev.gatun.text.chat.EndOfTurn;
 import dev.gatun.text.chat.TrainingText;
 import dev.gatun.text.chat.jinja.Rendered;
 import dev.gatun.text.chat.jinja.Rendered.Span;
 import java.util.Arrays;
 import java.util.List;
+import java.util.OptionalInt;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
@@ -43,6 +45,10 @@ final class ChatTokeniser {
     Conversation conversation = example.conversation();
     String prompt = template.render(conversation.first(example.promptMessages()), true).text();
     return tokens(conversation, example.untrained(), completionOnly ? prompt : null);
+  }
+
+  OptionalInt endOfTurn(Conversation conversation) {
+    return EndOfTurn.token(template, conversation, tokenizer);
   }
 
   private ExampleTokeniser.Tokens tokens(

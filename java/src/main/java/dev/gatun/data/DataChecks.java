@@ -1,5 +1,7 @@
 package dev.gatun.data;
 
+import static java.util.Objects.requireNonNull;
+
 import dev.gatun.text.Tokenizer;
 import java.util.ArrayList;
 import java.util.List;
@@ -28,7 +30,7 @@ public record DataChecks(
     if (report.trainedTokens() == 0) {
       findings.add(nothingTrained(report));
     } else if (!learnsToStop(report)) {
-      findings.add(neverStops(report));
+      findings.add(endsTurns(report) ? stopsWithTemplate(report) : neverStops(report));
     }
     if (report.truncatedRows() > 0 && report.truncatedRows() >= report.keptRows()) {
       findings.add(
@@ -56,6 +58,33 @@ public record DataChecks(
         true);
   }
 
+  private static boolean endsTurns(PreparationReport report) {
+    DataFigures.TurnEnd turnEnd = report.figures().turnEnd();
+    return turnEnd != null && turnEnd.rows() > 0;
+  }
+
+  /// Generation with the chat template stops where the template ends a turn.
+  private DataFinding stopsWithTemplate(PreparationReport report) {
+    DataFigures.TurnEnd turnEnd = requireNonNull(report.figures().turnEnd());
+    return new DataFinding(
+        DataFinding.Kind.EOS_NEVER_TRAINED,
+        "%s; the model learns to end a turn with %s (id %d, trained in %d of %d rows), at which generation stops with the chat template alone: elsewhere name it in eos_token_id of generation_config.json"
+            .formatted(
+                eosUntrained(),
+                quoted(turnEnd.token()),
+                turnEnd.id(),
+                turnEnd.rows(),
+                report.keptRows()),
+        false);
+  }
+
+  private String eosUntrained() {
+    return tokenizer
+        .eosToken()
+        .map(eos -> "the end-of-sequence token " + eos + " is trained in no row")
+        .orElse("the tokenizer names no end-of-sequence token");
+  }
+
   private DataFinding neverStops(PreparationReport report) {
     DataFigures.Ending ending = report.figures().ending();
     String last =
@@ -63,14 +92,9 @@ public record DataChecks(
             ? ""
             : "; %d of %d rows end with %s (id %d)"
                 .formatted(ending.rows(), report.keptRows(), quoted(ending.token()), ending.id());
-    String token =
-        tokenizer
-            .eosToken()
-            .map(eos -> "the end-of-sequence token " + eos + " is trained in no row")
-            .orElse("the tokenizer names no end-of-sequence token");
     return new DataFinding(
         DataFinding.Kind.EOS_NEVER_TRAINED,
-        token
+        eosUntrained()
             + ", so the model would not learn to stop"
             + last
             + "; end the texts (or the chat template's turns) with it, or make the token that they"

@@ -12,6 +12,8 @@ import org.jspecify.annotations.Nullable;
 /// @param untrained why source rows have no trained token
 /// @param ending the token that trained rows most often end with; null if no row has a trained
 ///   token
+/// @param turnEnd the token with which the chat template ends an assistant's turn, at which
+///   generation with the template stops; null without one
 /// @param sample the first kept row, shortened; null if there is none
 public record DataFigures(
     LengthFigures lengths,
@@ -19,6 +21,7 @@ public record DataFigures(
     long repeatedRows,
     Untrained untrained,
     @Nullable Ending ending,
+    @Nullable TurnEnd turnEnd,
     @Nullable TrainedText sample) {
 
   /// What packing does with rows.
@@ -58,8 +61,15 @@ public record DataFigures(
   /// @param rows in how many kept rows the last trained token is this one
   public record Ending(int id, String token, long rows) {}
 
+  /// A token that ends turns.
+  ///
+  /// @param token as the tokenizer decodes it
+  /// @param rows in how many kept rows it is trained
+  public record TurnEnd(int id, String token, long rows) {}
+
   /// Figures of a dataset that was not prepared from rows.
   static DataFigures none() {
-    return new DataFigures(LengthFigures.of(new int[0]), null, 0, new Untrained(0, 0), null, null);
+    return new DataFigures(
+        LengthFigures.of(new int[0]), null, 0, new Untrained(0, 0), null, null, null);
   }
 }

@@ -4,6 +4,7 @@ import dev.gatun.InputException;
 import dev.gatun.text.Tokenizer;
 import dev.gatun.text.chat.ChatTemplateFiles;
 import java.util.Arrays;
+import java.util.OptionalInt;
 import org.jspecify.annotations.Nullable;
 
 /// Examples to token ids and labels, by TRL's rules: the end-of-sequence token is appended as text
@@ -69,6 +70,16 @@ final class ExampleTokeniser {
           ? e
           : new InputException(row.where() + ": " + e.getMessage(), e);
     }
+  }
+
+  /// The token with which the chat template ends an assistant's turn; empty for text without turns.
+  OptionalInt endOfTurn(SftExample example) {
+    return switch (example) {
+      case SftExample.Chat conversation -> chat().endOfTurn(conversation.conversation());
+      case SftExample.ChatPair pair -> chat().endOfTurn(pair.conversation());
+      case SftExample.Text _, SftExample.PromptCompletion _, SftExample.Tokenised _ ->
+          OptionalInt.empty();
+    };
   }
 
   private ChatTokeniser chat() {

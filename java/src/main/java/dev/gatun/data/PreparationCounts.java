@@ -2,6 +2,7 @@ package dev.gatun.data;
 
 import dev.gatun.text.Tokenizer;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.OptionalInt;
 import java.util.stream.IntStream;
@@ -23,6 +24,8 @@ final class PreparationCounts {
   private long untrainedByCut;
   private String firstUntrained = "";
   private long eosTrainedRows;
+  private OptionalInt turnEnd = OptionalInt.empty();
+  private long turnEndRows;
   private long doubleBosRows;
   private long unstablePromptRows;
   private long repeatedRows;
@@ -35,6 +38,11 @@ final class PreparationCounts {
     this.tokenizer = tokenizer;
     this.eos = tokenizer.eosTokenId();
     this.bos = tokenizer.bosTokenId();
+  }
+
+  /// @param token with which the chat template ends an assistant's turn
+  void endOfTurn(OptionalInt token) {
+    turnEnd = token;
   }
 
   void read(ExampleTokeniser.Tokens tokens) {
@@ -91,15 +99,14 @@ final class PreparationCounts {
 
   void kept(int[] labels) {
     endings.add(labels);
-    if (eos.isEmpty()) {
-      return;
-    }
-    for (int t = 1; t < labels.length; t++) {
-      if (labels[t] == eos.getAsInt()) {
-        eosTrainedRows++;
-        return;
-      }
-    }
+    eosTrainedRows += isTrained(eos, labels) ? 1 : 0;
+    turnEndRows += isTrained(turnEnd, labels) ? 1 : 0;
+  }
+
+  /// Nothing predicts the first token of a row.
+  private static boolean isTrained(OptionalInt token, int[] labels) {
+    return token.isPresent()
+        && Arrays.stream(labels).skip(1).anyMatch(label -> label == token.getAsInt());
   }
 
   long overlongRows() {
@@ -139,6 +146,12 @@ final class PreparationCounts {
         repeatedRows,
         new DataFigures.Untrained(maskedRows, untrainedByCut),
         endings.commonest(tokenizer),
+        turnEnd.isEmpty()
+            ? null
+            : new DataFigures.TurnEnd(
+                turnEnd.getAsInt(),
+                tokenizer.decode(new int[] {turnEnd.getAsInt()}, false),
+                turnEndRows),
         sample);
   }
 

@@ -63,6 +63,7 @@ public final class SftPreparation {
       }
       ExampleReader examples = new ExampleReader(first, options);
       ExampleTokeniser tokeniser = new ExampleTokeniser(tokenizer, options, examples.kind());
+      counts.endOfTurn(tokeniser.endOfTurn(examples.read(first)));
       List<Row> block = new ArrayList<>();
       for (Row row = first; row != null; row = reader.next()) {
         block.add(row);

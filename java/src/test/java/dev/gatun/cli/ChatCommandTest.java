@@ -88,11 +88,7 @@ class ChatCommandTest {
     Path file = folder.resolve("own.jinja");
     Files.writeString(file, own);
 
-    Run trained =
-        workspace.train(
-            "chat_template_path=" + file,
-            "train_on=assistant",
-            "allow_findings=[eos_never_trained]");
+    Run trained = workspace.train("chat_template_path=" + file, "train_on=assistant");
 
     assertThat(trained.err()).isEmpty();
     assertThat(workspace.output().resolve("chat_template.jinja")).hasContent(own);
@@ -141,11 +137,11 @@ class ChatCommandTest {
             "ensure_weight_tying=true",
             "train_on=last_assistant",
             "learning_rate=3.0e-3",
-            // The turn ends with a token of the template's own, which generation knows.
-            "allow_findings=[eos_never_trained]",
             "max_steps=40");
     assertThat(trained.err()).isEmpty();
     assertThat(trained.exitCode()).isZero();
+    assertThat(trained.out())
+        .containsPattern("notice: the end-of-sequence token .* to end a turn with '<\\|turn\\|>'");
     Path output = workspace.output();
     assertThat(output.resolve("chat_template.jinja")).hasSameBinaryContentAs(chosen);
     assertThat(output.resolve("tokenizer_config.json"))

@@ -17,6 +17,9 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /// Each thing that can be wrong with data, and data next to it with which nothing is wrong.
 class DataChecksTest {
@@ -99,6 +102,57 @@ class DataChecksTest {
 
     assertThat(new DataChecks(tokenizer, Set.of(3), Set.of()).of(rows, List.of())).isEmpty();
     assertThat(new DataChecks(tokenizer, Set.of(2), Set.of()).of(rows, List.of())).hasSize(1);
+  }
+
+  /// Generation with the chat template stops at the special token behind the answer.
+  @ParameterizedTest
+  @EnumSource(
+      value = TrainOn.class,
+      names = {"ALL", "ASSISTANT"})
+  void aTurnThatEndsWithASpecialTokenOfTheTemplateIsANotice(TrainOn trainOn) throws IOException {
+    PreparedDataset rows = chat(trainOn, "{{ m.content }} <s> ");
+
+    assertThat(rows.report().figures().turnEnd()).isEqualTo(new DataFigures.TurnEnd(0, "<s>", 2));
+    assertThat(check(rows, null))
+        .singleElement()
+        .satisfies(finding -> {
+          assertThat(finding.kind()).isEqualTo(Kind.EOS_NEVER_TRAINED);
+          assertThat(finding.stops()).isFalse();
+          assertThat(finding.message())
+              .contains("</s> is trained in no row")
+              .contains("to end a turn with '<s>' (id 0, trained in 2 of 2 rows)");
+        });
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "{{ m.content }} e ", // ordinary text, which occurs in turns too
+        "{{ m.content }} ",
+        "{% generation %}{{ m.content }} {% endgeneration %}<s> ", // not trained
+      })
+  void turnsWithoutATrainedSpecialTokenAtTheirEndStopTheRun(String turn) throws IOException {
+    assertThat(check(chat(TrainOn.ASSISTANT, turn), null))
+        .singleElement()
+        .matches(finding -> finding.kind() == Kind.EOS_NEVER_TRAINED && finding.stops())
+        .matches(finding -> finding.message().contains("would not learn to stop"));
+  }
+
+  @Test
+  void aTurnThatEndsWithTheEndOfTextHasNoFinding() throws IOException {
+    assertThat(check(chat(TrainOn.ASSISTANT, "{{ m.content }} </s> "), null)).isEmpty();
+  }
+
+  private PreparedDataset chat(TrainOn trainOn, String turn) throws IOException {
+    Files.writeString(
+        directory.resolve("chat_template.jinja"),
+        "{%- for m in messages %}{% if m.role == 'user' %}b {{ m.content }} {% else %}c "
+            + turn
+            + "{% endif %}{% endfor %}{% if add_generation_prompt %}c {% endif %}");
+    return prepare(
+        DEFAULTS.withChat(ChatOptions.defaults().withTrainOn(trainOn)),
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":\"d\"}]}",
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"b\"},{\"role\":\"assistant\",\"content\":\"a d\"}]}");
   }
 
   @Test
