@@ -20,9 +20,9 @@ import java.util.SequencedMap;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -31,8 +31,7 @@ import tools.jackson.databind.json.JsonMapper;
     name = "evaluate",
     description = "Evaluates a trained model on held-out data: loss, perplexity, accuracy.")
 final class EvaluateCommand implements Callable<Integer> {
-  @Parameters(paramLabel = "CONFIG", description = "The configuration of the training run.")
-  private Path file;
+  @Mixin private ConfigOptions.WithDevice options;
 
   @Option(
       names = "--adapter",
@@ -55,15 +54,6 @@ final class EvaluateCommand implements Callable<Integer> {
       description = "Show the N rows with the largest loss (default: ${DEFAULT-VALUE}).")
   private int worst;
 
-  @Option(
-      names = "--set",
-      paramLabel = "KEY=VALUE",
-      description = "Overrides a key of the configuration; repeatable.")
-  private List<String> overrides = List.of();
-
-  @Option(names = "--device", paramLabel = "DEVICE", description = "Short for --set device=DEVICE.")
-  private @Nullable String device;
-
   @Option(names = "--json", description = "Print JSON instead.")
   private boolean json;
 
@@ -81,11 +71,7 @@ final class EvaluateCommand implements Callable<Integer> {
     if (worst < 0) {
       throw new InputException("--worst takes a number of rows, not " + worst);
     }
-    List<String> settings = new ArrayList<>(overrides);
-    if (device != null) {
-      settings.add("device=" + device);
-    }
-    SftConfigReader.Loaded read = SftConfigReader.read(file, settings);
+    SftConfigReader.Loaded read = options.read();
     Subject subject = subject(read.config());
     SftConfig config = subject.config();
     PrintWriter out = spec.commandLine().getOut();

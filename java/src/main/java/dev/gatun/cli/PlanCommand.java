@@ -11,7 +11,6 @@ import dev.gatun.train.TrainingPlan;
 import dev.gatun.train.TrainingPlan.Longest;
 import dev.gatun.train.TrainingPlan.Totals;
 import java.io.PrintWriter;
-import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -22,9 +21,9 @@ import java.util.OptionalDouble;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -34,17 +33,7 @@ import tools.jackson.databind.json.JsonMapper;
     description =
         "Says what a training run would take - memory, steps, tokens, time - without running it.")
 final class PlanCommand implements Callable<Integer> {
-  @Parameters(paramLabel = "CONFIG", description = "The configuration of a training run.")
-  private Path file;
-
-  @Option(
-      names = "--set",
-      paramLabel = "KEY=VALUE",
-      description = "Overrides a key of the configuration; repeatable.")
-  private List<String> overrides = List.of();
-
-  @Option(names = "--device", paramLabel = "DEVICE", description = "Short for --set device=DEVICE.")
-  private @Nullable String device;
+  @Mixin private ConfigOptions.WithDevice options;
 
   @Option(
       names = "--memory",
@@ -76,11 +65,7 @@ final class PlanCommand implements Callable<Integer> {
     if (rate != null && !(rate > 0 && Double.isFinite(rate))) {
       throw new InputException("--tokens-per-second takes a number above 0, not " + rate);
     }
-    List<String> settings = new ArrayList<>(overrides);
-    if (device != null) {
-      settings.add("device=" + device);
-    }
-    SftConfigReader.Loaded loaded = SftConfigReader.read(file, settings);
+    SftConfigReader.Loaded loaded = options.read();
     SftConfig config = loaded.config();
     PrintWriter out = spec.commandLine().getOut();
     try (Backend backend = Device.open(config.model().device())) {

@@ -26,9 +26,9 @@ import java.util.concurrent.Callable;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
 import picocli.CommandLine.ParentCommand;
 import picocli.CommandLine.Spec;
 
@@ -39,14 +39,7 @@ import picocli.CommandLine.Spec;
         "Shows what training would see: decoded rows with the trained parts marked, lengths, cuts,"
             + " repeats, packing. Exits with 2 if training would refuse the data.")
 final class PreviewCommand implements Callable<Integer> {
-  @Parameters(paramLabel = "CONFIG", description = "The configuration of a training run.")
-  private Path config;
-
-  @Option(
-      names = "--set",
-      paramLabel = "KEY=VALUE",
-      description = "Overrides a key of the configuration; repeatable.")
-  private List<String> overrides = List.of();
+  @Mixin private ConfigOptions options;
 
   @Option(
       names = "--rows",
@@ -66,7 +59,7 @@ final class PreviewCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    SftConfigReader.Loaded loaded = SftConfigReader.read(config, overrides);
+    SftConfigReader.Loaded loaded = options.read();
     SftConfig settings = loaded.config();
     SequencedMap<String, List<Path>> evaluationFiles = settings.data().evalDatasets();
     if (evaluation && evaluationFiles.isEmpty()) {
