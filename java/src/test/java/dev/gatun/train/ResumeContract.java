@@ -2,6 +2,9 @@ package dev.gatun.train;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.gatun.io.AdapterFiles;
+import dev.gatun.io.SafeTensors;
+import dev.gatun.model.LoraConfig.Tokens;
 import dev.gatun.op.Backend;
 import dev.gatun.train.SftConfig.Interval;
 import dev.gatun.train.SftConfig.OptimizerName;
@@ -17,6 +20,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -184,6 +188,62 @@ public abstract class ResumeContract {
 
     assertThat(output.resolve("model.safetensors"))
         .hasSameBinaryContentAs(directory.resolve("out/model.safetensors"));
+  }
+
+  /// The vocabulary grows again before the checkpoint's grown matrices, or rows, are put back.
+  @ParameterizedTest
+  @CsvSource({"true,false", "true,true", "false,false"})
+  void addedTokensGoOnBitByBit(boolean whole, boolean tied) throws IOException {
+    Path rows =
+        Files.writeString(
+            directory.resolve("tokens.jsonl"),
+            """
+            {"prompt": "is it?", "completion": " <yes><no>"}
+            {"prompt": "was it?", "completion": " <no>"}
+            {"prompt": "will it be?", "completion": " maybe <yes>"}
+            """);
+    SftConfigBuilder config =
+        config()
+            .datasetPath(rows)
+            .evalDatasetPath(rows)
+            .addedTokens(List.of("<yes>"))
+            .addedSpecialTokens(List.of("<no>"))
+            .modulesToSave(whole ? List.of("embed_tokens", "lm_head") : List.of())
+            .ensureWeightTying(tied)
+            .trainableTokenIndices(whole ? Tokens.NONE : new Tokens.Added())
+            .saveSteps(6)
+            .maxSteps(2 * STOP);
+    Path uninterrupted = directory.resolve("out");
+    run(config);
+    Path output = directory.resolve("stopped");
+    runUntil(STOP, config.outputDir(output));
+
+    List<TrainingEvent> events = run(config.resumeFromCheckpoint(Resumption.LAST));
+
+    assertThat(steps(events)).containsExactly(5, 6, 7, 8);
+    assertSameRun(output, uninterrupted);
+    for (String name : List.of("tokenizer.json", "checkpoint-6/" + RunCheckpoint.TENSORS)) {
+      assertThat(output.resolve(name)).hasSameBinaryContentAs(uninterrupted.resolve(name));
+    }
+    assertThat(output.resolve("tokenizer.json")).content().contains("<yes>", "<no>");
+    assertThat(learned(output, "checkpoint-" + STOP)).isNotEqualTo(learned(output, ""));
+  }
+
+  /// Trained values of the embedding.
+  private static List<Float> learned(Path output, String checkpoint) {
+    Path file = output.resolve(checkpoint).resolve(AdapterFiles.TENSORS);
+    try (SafeTensors adapter = SafeTensors.open(file)) {
+      List<Float> values = new ArrayList<>();
+      for (String name : adapter.names()) {
+        if (name.contains("embed_tokens")) {
+          for (float value : adapter.tensor(name).toFloats()) {
+            values.add(value);
+          }
+        }
+      }
+      assertThat(values).isNotEmpty();
+      return values;
+    }
   }
 
   /// The card may have another size.
