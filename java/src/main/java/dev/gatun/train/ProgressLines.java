@@ -98,9 +98,14 @@ public final class ProgressLines implements TrainingListener {
             result.perplexity(),
             100 * result.meanTokenAccuracy(),
             result.targets())
-        + result.sources().stream()
-            .map(source -> String.format(Locale.ROOT, "  %s %.4f", source.name(), source.loss()))
-            .collect(Collectors.joining());
+        + bySource(result);
+  }
+
+  private static String bySource(EvaluationResult result) {
+    return result.sources().stream()
+        .map(source -> String.format(Locale.ROOT, "%s %.4f", source.name(), source.loss()))
+        .collect(
+            Collectors.joining(", ", result.sources().isEmpty() ? "" : "  loss by file: ", ""));
   }
 
   /// `m:ss` or `h:mm:ss`.

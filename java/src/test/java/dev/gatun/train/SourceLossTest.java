@@ -121,7 +121,9 @@ class SourceLossTest {
     assertThat(line.number("eval_token_loss/other.jsonl")).isEqualTo(other.loss());
     assertThat(line.number("eval_targets/other.jsonl")).isEqualTo(other.targets());
     assertThat(log.number("eval_token_loss/other.jsonl")).isEqualTo(other.loss());
-    assertThat(lines).contains("other.jsonl %.4f".formatted(other.loss()));
+    assertThat(lines)
+        .containsPattern(
+            "loss by file: rows-7.jsonl [\\d.]+, other.jsonl %.4f, ".formatted(other.loss()));
     assertThat(directory.resolve("out/report.html"))
         .content()
         .contains("Evaluation loss by file", "</i>other.jsonl</span>");
