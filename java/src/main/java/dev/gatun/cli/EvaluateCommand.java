@@ -1,6 +1,7 @@
 package dev.gatun.cli;
 
 import dev.gatun.InputException;
+import dev.gatun.generate.Answer;
 import dev.gatun.op.Backend;
 import dev.gatun.train.EvaluationReport;
 import dev.gatun.train.EvaluationReport.Figures;
@@ -133,6 +134,13 @@ final class EvaluateCommand implements Callable<Integer> {
         line(
             report.files().size() == 1 ? report.files().getFirst().path().toString() : "all",
             report.total()));
+    if (!report.answers().isEmpty()) {
+      out.printf(
+          "exact match: %s (%d of %d)%n",
+          Sizes.share(matches(report), report.answers().size()),
+          matches(report),
+          report.answers().size());
+    }
     if (!report.worst().isEmpty()) {
       out.println("rows with the largest loss:");
     }
@@ -147,6 +155,10 @@ final class EvaluateCommand implements Callable<Integer> {
           row.loss(),
           JsonMapper.shared().writeValueAsString(row.text()));
     }
+  }
+
+  private static long matches(EvaluationReport report) {
+    return report.answers().stream().filter(Answer::match).count();
   }
 
   private static String line(String name, Figures figures) {
@@ -176,6 +188,10 @@ final class EvaluateCommand implements Callable<Integer> {
             })
             .toList());
     json.put("worst", report.worst().stream().map(EvaluateCommand::json).toList());
+    if (!report.answers().isEmpty()) {
+      json.put("exact_match", (double) matches(report) / report.answers().size());
+      json.put("answers", report.answers().stream().map(EvaluateCommand::json).toList());
+    }
     return json;
   }
 
@@ -199,6 +215,15 @@ final class EvaluateCommand implements Callable<Integer> {
     json.put("trained_tokens", row.targets());
     json.put("loss", row.loss());
     json.put("text", row.text());
+    return json;
+  }
+
+  private static Map<String, Object> json(Answer answer) {
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("prompt", answer.question().prompt());
+    json.put("expected", answer.question().expected());
+    json.put("generated", answer.generated());
+    json.put("match", answer.match());
     return json;
   }
 }

@@ -4,7 +4,6 @@ import dev.gatun.InputException;
 import dev.gatun.adapter.AdapterStart;
 import dev.gatun.io.AdapterFiles;
 import dev.gatun.io.Checkpoint;
-import dev.gatun.io.EndOfText;
 import dev.gatun.io.ModelLoader;
 import dev.gatun.io.PeftAdapter;
 import dev.gatun.io.WeightFormat;
@@ -16,7 +15,6 @@ import dev.gatun.op.TensorArena;
 import dev.gatun.text.Tokenizer;
 import java.nio.file.Path;
 import java.util.Set;
-import java.util.TreeSet;
 
 /// A checkpoint that is ready to continue texts: its weights in a backend's memory, and its
 /// tokenizer.
@@ -121,12 +119,9 @@ public final class LanguageModel implements AutoCloseable {
     return new Training.Frozen(trained.modules(), trained.saved());
   }
 
-  /// Ids that end a text: those of `generation_config.json`, else of `config.json`, and the
-  /// tokenizer's own, which is what fine-tuning appends.
+  /// Ids that end a text, see [TextEnds].
   public Set<Integer> endOfText() {
-    Set<Integer> ids = new TreeSet<>(EndOfText.of(checkpoint.directory()));
-    tokenizer.eosTokenId().ifPresent(ids::add);
-    return ids;
+    return TextEnds.of(checkpoint.directory(), tokenizer);
   }
 
   @Override

@@ -58,7 +58,8 @@ record EvaluationPass(Backend backend, CausalLm model, BatchFeed feed, TensorAre
         BatchFigures.mean(figures, BatchFigures::meanEntropy),
         targets,
         rows.size(),
-        Duration.ofNanos(System.nanoTime() - start));
+        Duration.ofNanos(System.nanoTime() - start),
+        List.of());
   }
 
   private static void tell(

@@ -1,5 +1,6 @@
 package dev.gatun.train;
 
+import dev.gatun.generate.Answer;
 import java.nio.file.Path;
 import java.util.List;
 
@@ -8,8 +9,11 @@ import java.util.List;
 /// @param files in the order given
 /// @param total of all files together
 /// @param worst rows with the largest mean loss, the largest first
-public record EvaluationReport(List<SourceFile> files, Figures total, List<WorstRow> worst) {
+/// @param answers to held-out questions; empty if `eval_generation_samples` is 0
+public record EvaluationReport(
+    List<SourceFile> files, Figures total, List<WorstRow> worst, List<Answer> answers) {
   public EvaluationReport {
+    answers = List.copyOf(answers);
     files = List.copyOf(files);
     worst = List.copyOf(worst);
   }

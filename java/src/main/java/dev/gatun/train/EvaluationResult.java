@@ -1,8 +1,11 @@
 package dev.gatun.train;
 
+import dev.gatun.generate.Answer;
 import java.time.Duration;
+import java.util.List;
+import java.util.OptionalDouble;
 
-/// Figures of one pass over the evaluation data.
+/// What an evaluation found: figures of one pass over the evaluation data.
 ///
 /// @param loss mean over all targets
 /// @param rowWeightedLoss TRL's `eval_loss`: the batches' mean losses, each weighted by its number
@@ -12,6 +15,7 @@ import java.time.Duration;
 /// @param entropy mean entropy of the predictions, the mean over batches as TRL logs it
 /// @param targets trained tokens
 /// @param rows dataset rows
+/// @param answers to held-out questions; empty if none are asked
 public record EvaluationResult(
     double loss,
     double rowWeightedLoss,
@@ -19,7 +23,30 @@ public record EvaluationResult(
     double entropy,
     long targets,
     long rows,
-    Duration duration) {
+    Duration duration,
+    List<Answer> answers) {
+  public EvaluationResult {
+    answers = List.copyOf(answers);
+  }
+
+  /// The same with answers.
+  EvaluationResult withAnswers(List<Answer> given) {
+    return new EvaluationResult(
+        loss, rowWeightedLoss, meanTokenAccuracy, entropy, targets, rows, duration, given);
+  }
+
+  /// Answers that are the expected ones.
+  public int matches() {
+    return (int) answers.stream().filter(Answer::match).count();
+  }
+
+  /// Share of the answers that are the expected ones; empty if no questions are asked.
+  public OptionalDouble exactMatch() {
+    return answers.isEmpty()
+        ? OptionalDouble.empty()
+        : OptionalDouble.of((double) matches() / answers.size());
+  }
+
   /// `exp(loss)`.
   public double perplexity() {
     return Math.exp(loss);

@@ -96,6 +96,7 @@ final class MetricsFile implements TrainingListener {
     line.put("eval_mean_token_accuracy", result.meanTokenAccuracy());
     line.put("eval_entropy", result.entropy());
     line.put("eval_targets", result.targets());
+    result.exactMatch().ifPresent(share -> line.put("eval_exact_match", share));
     append(line);
   }
 

@@ -2,9 +2,13 @@ package dev.gatun.train;
 
 import dev.gatun.InputException;
 import dev.gatun.data.PreparedDataset;
+import dev.gatun.generate.Answer;
+import dev.gatun.generate.HeldOutQuestions;
 import dev.gatun.generate.LanguageModel;
+import dev.gatun.io.Checkpoint;
 import dev.gatun.nn.CausalLm;
 import dev.gatun.nn.CheckpointPolicy;
+import dev.gatun.nn.KvCache;
 import dev.gatun.nn.Limits;
 import dev.gatun.nn.MemoryNeed;
 import dev.gatun.nn.Options;
@@ -36,6 +40,8 @@ public final class ModelEvaluation implements AutoCloseable {
   private final List<Data> files = new ArrayList<>();
   private final LanguageModel loaded;
   private final EvaluationPass pass;
+  private final @Nullable HeldOutQuestions questions;
+  private final @Nullable KvCache cache;
 
   private record Data(Path path, PreparedDataset rows) {}
 
@@ -49,12 +55,15 @@ public final class ModelEvaluation implements AutoCloseable {
       throw new InputException("there is no data to evaluate on; set eval_dataset_path");
     }
     try {
-      try (Tokenizer tokenizer = Tokenizer.open(config.model().tokenizer())) {
-        for (Path path : paths) {
-          PreparedDataset rows = Preparation.prepare(config, List.of(path), tokenizer, true);
-          resources.add(rows::close);
-          files.add(new Data(path, rows));
-        }
+      Tokenizer tokenizer = Tokenizer.open(config.model().tokenizer());
+      resources.add(tokenizer::close);
+      for (Path path : paths) {
+        PreparedDataset rows = Preparation.prepare(config, List.of(path), tokenizer, true);
+        resources.add(rows::close);
+        files.add(new Data(path, rows));
+      }
+      try (Checkpoint checkpoint = Checkpoint.open(config.model().modelNameOrPath())) {
+        questions = Preparation.questions(config, paths, checkpoint, tokenizer);
       }
       loaded =
           LanguageModel.open(
@@ -64,6 +73,10 @@ public final class ModelEvaluation implements AutoCloseable {
               TrainingRecipe.format(config));
       resources.add(loaded::close);
       pass = pass(adapter == null ? Training.frozen() : loaded.readAdapter(adapter));
+      cache = questions == null ? null : questions.room().cache(backend, loaded.config());
+      if (cache != null) {
+        resources.add(cache::close);
+      }
     } catch (RuntimeException e) {
       resources.close();
       throw e;
@@ -86,6 +99,9 @@ public final class ModelEvaluation implements AutoCloseable {
             .map(file -> TrainingInputs.limits(file.rows(), batchSize()))
             .reduce(Limits::or)
             .orElseThrow();
+    if (questions != null) {
+      limits = limits.or(questions.room().limits());
+    }
     Options options = TrainingRecipe.options(config.loop(), loaded.config(), CheckpointPolicy.NONE);
     MemoryNeed need =
         CausalLm.memoryNeed(backend, loaded.config(), loaded.weights(), training, limits, options);
@@ -115,7 +131,7 @@ public final class ModelEvaluation implements AutoCloseable {
     return new BatchFeed.Place(arena, used);
   }
 
-  /// Runs all rows through the model.
+  /// Runs all rows through the model, and has it answer the questions if there are any.
   ///
   /// @param worst how many of the rows with the largest loss to report
   public EvaluationReport run(int worst) {
@@ -144,7 +160,13 @@ public final class ModelEvaluation implements AutoCloseable {
     while (!hardest.isEmpty()) {
       worstRows.addFirst(worstRow(hardest.remove()));
     }
-    return new EvaluationReport(sources, Figures.of(rows, total), worstRows);
+    return new EvaluationReport(sources, Figures.of(rows, total), worstRows, answers());
+  }
+
+  private List<Answer> answers() {
+    return questions == null || cache == null
+        ? List.of()
+        : questions.ask(backend, pass.model(), cache);
   }
 
   private WorstRow worstRow(Loss loss) {

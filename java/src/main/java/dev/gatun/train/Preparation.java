@@ -9,6 +9,11 @@ import dev.gatun.data.PreparedDataset;
 import dev.gatun.data.SftDataOptions;
 import dev.gatun.data.SftPreparation;
 import dev.gatun.data.TokenCache;
+import dev.gatun.generate.ExactMatch;
+import dev.gatun.generate.Generator;
+import dev.gatun.generate.HeldOutQuestions;
+import dev.gatun.generate.QuestionReader;
+import dev.gatun.generate.Sampler;
 import dev.gatun.io.AdapterFiles;
 import dev.gatun.io.Checkpoint;
 import dev.gatun.io.PeftAdapter;
@@ -56,6 +61,7 @@ final class Preparation implements AutoCloseable {
               training,
               rows,
               evaluation,
+              questions(config, evaluationFiles, checkpoint, tokenizer),
               subtracted(training),
               notices(TrainingRecipe.checks(config, tokenizer).of(rows, evaluation)));
     } catch (RuntimeException e) {
@@ -167,11 +173,41 @@ final class Preparation implements AutoCloseable {
   static PreparedDataset prepare(
       SftConfig config, List<Path> files, Tokenizer tokenizer, boolean evaluation) {
     SftDataOptions options = TrainingRecipe.dataOptions(config, evaluation);
-    Dataset dataset = files.size() == 1 ? Dataset.open(files.getFirst()) : Dataset.of(files);
+    Dataset dataset = dataset(files);
     Path cache = config.data().cacheDir();
     return cache == null
         ? SftPreparation.prepare(dataset, tokenizer, options)
         : TokenCache.prepare(dataset, tokenizer, options, cache);
+  }
+
+  private static Dataset dataset(List<Path> files) {
+    return files.size() == 1 ? Dataset.open(files.getFirst()) : Dataset.of(files);
+  }
+
+  /// The questions to answer at each evaluation; null if the configuration asks for none.
+  static @Nullable HeldOutQuestions questions(
+      SftConfig config, List<Path> files, Checkpoint checkpoint, Tokenizer tokenizer) {
+    SftConfig.Generation generation = config.evaluation().generation();
+    if (generation.samples() == 0) {
+      return null;
+    }
+    if (files.isEmpty()) {
+      throw new InputException(
+          "eval_generation_samples asks for answers but eval_dataset_path is not set");
+    }
+    return HeldOutQuestions.of(
+        QuestionReader.read(
+            dataset(files),
+            generation.samples(),
+            tokenizer,
+            TrainingRecipe.dataOptions(config, true)),
+        new Generator.Settings(
+            generation.maxNewTokens(),
+            config.evaluation().perDeviceEvalBatchSize(),
+            Sampler.greedy()),
+        ExactMatch.of(generation.answer()),
+        checkpoint,
+        tokenizer);
   }
 
   @Override

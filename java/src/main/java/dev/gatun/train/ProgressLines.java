@@ -89,13 +89,25 @@ public final class ProgressLines implements TrainingListener {
     EvaluationResult result = evaluated.result();
     return String.format(
         Locale.ROOT,
-        "step %d  eval loss %.4f (row-weighted %.4f)  perplexity %.4g  accuracy %.2f %%  %,d targets",
+        "step %d  eval loss %.4f (row-weighted %.4f)  perplexity %.4g  accuracy %.2f %%  %,d targets%s",
         evaluated.step(),
         result.loss(),
         result.rowWeightedLoss(),
         result.perplexity(),
         100 * result.meanTokenAccuracy(),
-        result.targets());
+        result.targets(),
+        exactMatch(result));
+  }
+
+  private static String exactMatch(EvaluationResult result) {
+    return result.answers().isEmpty()
+        ? ""
+        : String.format(
+            Locale.ROOT,
+            "  exact match %.1f %% (%,d of %,d)",
+            100 * result.exactMatch().orElseThrow(),
+            result.matches(),
+            result.answers().size());
   }
 
   /// `m:ss` or `h:mm:ss`.

@@ -35,6 +35,7 @@ final class RunJournal implements AutoCloseable {
   private final int evalSteps;
   private final int saveSteps;
   private final MetricsFile metrics;
+  private final SamplesFile samples;
   private final TensorBoardLog tensorBoard;
   private final @Nullable RunIdentity identity;
   private long startedAt = System.nanoTime();
@@ -68,6 +69,8 @@ final class RunJournal implements AutoCloseable {
     this.listeners = new ArrayList<>(listeners);
     metrics = new MetricsFile(directory.file(RunCheckpoint.METRICS));
     this.listeners.add(metrics);
+    samples = new SamplesFile(directory.file(RunCheckpoint.SAMPLES));
+    this.listeners.add(samples);
     tensorBoard = TensorBoardLog.of(config);
     boolean resumable =
         config.output().saveStrategy() != Interval.NO && !config.output().saveOnlyModel();
@@ -115,6 +118,7 @@ final class RunJournal implements AutoCloseable {
     RunState saved = checkpoint.state();
     state.restore(checkpoint.trainerState(), saved.sums(), saved.tokensSeen());
     metrics.restore(checkpoint.metrics());
+    samples.restore(checkpoint.samples());
     tensorBoard.restore(state.history().size(), saved.step());
     last = session.order().update(saved.step());
     rowsSeen = saved.rowsSeen();
@@ -276,6 +280,7 @@ final class RunJournal implements AutoCloseable {
     session.tensors().write(target);
     AtomicFiles.writeText(target.resolve(RunCheckpoint.CONFIG), resolvedConfiguration());
     AtomicFiles.writeText(target.resolve(RunCheckpoint.METRICS), metrics.text());
+    samples.copyTo(target.resolve(RunCheckpoint.SAMPLES));
     RunState run =
         new RunState(
             step(),

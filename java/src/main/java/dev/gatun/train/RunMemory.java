@@ -1,5 +1,6 @@
 package dev.gatun.train;
 
+import dev.gatun.generate.HeldOutQuestions;
 import dev.gatun.io.ModelLoader;
 import dev.gatun.io.WeightFormat;
 import dev.gatun.model.ModelConfig;
@@ -76,6 +77,15 @@ record RunMemory(
             "batch",
             "two micro-batches and an update's losses",
             2 * any.inputBytes() + outputBytes));
+    HeldOutQuestions questions = inputs.questions();
+    if (questions != null) {
+      lines.add(
+          new MemoryPlan.Line(
+              "kv-cache",
+              "%,d answers at a time, %,d tokens each"
+                  .formatted(questions.room().slots(), questions.room().capacity()),
+              questions.room().cacheBytes(backend, modelConfig)));
+    }
     Limit limit = Limit.of(available, config.loop().memoryLimit());
     Checkpointing checkpointing =
         TrainingRecipe.checkpointing(config.loop())

@@ -150,6 +150,7 @@ public record SftConfig(
   /// When figures are taken. Step counts below 1 are ratios of all updates, rounded up.
   ///
   /// @param evalSteps null for `loggingSteps`
+  /// @param generation answers to held-out questions
   /// @param reportTo who is told the entries of the log beside the run's own files
   /// @param loggingDir where they are, null for `runs` in the output directory
   public record Evaluation(
@@ -159,12 +160,19 @@ public record SftConfig(
       @Nullable Double evalSteps,
       boolean evalOnStart,
       int perDeviceEvalBatchSize,
+      Generation generation,
       List<Reporter> reportTo,
       @Nullable Path loggingDir) {
     public Evaluation {
       reportTo = List.copyOf(reportTo);
     }
   }
+
+  /// How held-out questions are answered at each evaluation.
+  ///
+  /// @param samples how many; 0 for none
+  /// @param answer regular expression whose first group is the answer, or null for the whole text
+  public record Generation(int samples, int maxNewTokens, @Nullable String answer) {}
 
   /// Programs that show runs.
   public enum Reporter {

@@ -138,6 +138,7 @@ final class TrainerState {
     entry.put("eval_samples_per_second", result.rows() / seconds);
     entry.put("step", evaluated.step());
     entry.put("eval_token_loss", result.loss());
+    result.exactMatch().ifPresent(share -> entry.put("eval_exact_match", share));
     history.add(entry);
   }
 

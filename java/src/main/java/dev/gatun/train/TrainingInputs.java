@@ -1,6 +1,7 @@
 package dev.gatun.train;
 
 import dev.gatun.data.PreparedDataset;
+import dev.gatun.generate.HeldOutQuestions;
 import dev.gatun.io.Checkpoint;
 import dev.gatun.io.Subtracted;
 import dev.gatun.io.WeightFormat;
@@ -19,6 +20,7 @@ import org.jspecify.annotations.Nullable;
 /// @param format what the weights become when they are read
 /// @param training what is trained, with its starting values
 /// @param evaluation null for none
+/// @param questions what is answered at each evaluation, or null
 /// @param subtracted what the weights lose when they are read, by module path
 /// @param notices what the user should know of the data, beside the reports
 public record TrainingInputs(
@@ -27,6 +29,7 @@ public record TrainingInputs(
     Training training,
     PreparedDataset rows,
     @Nullable PreparedDataset evaluation,
+    @Nullable HeldOutQuestions questions,
     Map<String, Subtracted> subtracted,
     List<String> notices) {
   public TrainingInputs {
@@ -41,16 +44,16 @@ public record TrainingInputs(
       Training training,
       PreparedDataset rows,
       @Nullable PreparedDataset evaluation) {
-    this(checkpoint, format, training, rows, evaluation, Map.of(), List.of());
+    this(checkpoint, format, training, rows, evaluation, null, Map.of(), List.of());
   }
 
   /// Limits that every batch of a run keeps, in whatever order the rows come.
   Limits limits(SftConfig config) {
     Limits limits = limits(rows, config.loop().perDeviceTrainBatchSize());
-    if (evaluation == null) {
-      return limits;
+    if (evaluation != null) {
+      limits = limits.or(limits(evaluation, config.evaluation().perDeviceEvalBatchSize()));
     }
-    return limits.or(limits(evaluation, config.evaluation().perDeviceEvalBatchSize()));
+    return questions == null ? limits : limits.or(questions.room().limits());
   }
 
   /// Limits that every batch of `batch` rows keeps.

@@ -4,10 +4,12 @@ import dev.gatun.InputException;
 import dev.gatun.data.DataCollator;
 import dev.gatun.data.PackedBatch;
 import dev.gatun.data.PreparedDataset;
+import dev.gatun.generate.HeldOutQuestions;
 import dev.gatun.io.ModelLoader;
 import dev.gatun.model.ModelWeights;
 import dev.gatun.nn.CausalLm;
 import dev.gatun.nn.DeviceBatch;
+import dev.gatun.nn.KvCache;
 import dev.gatun.nn.ModuleTree;
 import dev.gatun.nn.Parameter;
 import dev.gatun.nn.StepFlops;
@@ -37,6 +39,7 @@ public final class TrainingSession implements AutoCloseable {
   private final MemoryPlan memoryPlan;
   private final TensorArena outputs;
   private final BatchFeed feed;
+  private final @Nullable KvCache cache;
   private final CausalLm model;
   private final Optimizer optimizer;
   private final Schedule schedule;
@@ -81,6 +84,7 @@ public final class TrainingSession implements AutoCloseable {
       feed =
           new BatchFeed(
               model, place("batch 0", memory.inputBytes()), place("batch 1", memory.inputBytes()));
+      cache = cache(inputs.questions());
       outputs = arena("outputs", memory.outputBytes());
       upstream = outputs.allocate(DType.F32, Shape.of(1));
     } catch (RuntimeException e) {
@@ -93,6 +97,15 @@ public final class TrainingSession implements AutoCloseable {
     TensorArena arena = backend.arena(name, bytes);
     resources.add(arena::close);
     return arena;
+  }
+
+  private @Nullable KvCache cache(@Nullable HeldOutQuestions questions) {
+    if (questions == null) {
+      return null;
+    }
+    KvCache made = questions.room().cache(backend, inputs.checkpoint().config());
+    resources.add(made::close);
+    return made;
   }
 
   private BatchFeed.Place place(String name, long bytes) {
@@ -298,7 +311,8 @@ public final class TrainingSession implements AutoCloseable {
             .formatted(step, loss, norm, tensor, bad + 1, inputs.rows().source(rows[0])));
   }
 
-  /// Runs the evaluation rows through the model, in order and without dropout.
+  /// Runs the evaluation rows through the model, in order and without dropout, and has it answer
+  /// the held-out questions.
   ///
   /// @throws IllegalStateException if there are none
   public EvaluationResult evaluate() {
@@ -306,8 +320,13 @@ public final class TrainingSession implements AutoCloseable {
     if (rows == null) {
       throw new IllegalStateException("no evaluation data");
     }
-    return new EvaluationPass(backend, model, feed, outputs)
-        .run(rows, config.evaluation().perDeviceEvalBatchSize(), (_, _) -> {});
+    EvaluationResult result =
+        new EvaluationPass(backend, model, feed, outputs)
+            .run(rows, config.evaluation().perDeviceEvalBatchSize(), (_, _) -> {});
+    HeldOutQuestions questions = inputs.questions();
+    return questions == null || cache == null
+        ? result
+        : result.withAnswers(questions.ask(backend, model, cache));
   }
 
   @Override

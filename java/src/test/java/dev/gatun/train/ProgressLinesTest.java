@@ -48,7 +48,8 @@ class ProgressLinesTest {
 
   @Test
   void anEvaluationSaysLossAndPerplexity() {
-    var result = new EvaluationResult(Math.log(8), 2, 0.5, 1, 1000, 10, Duration.ofSeconds(1));
+    var result =
+        new EvaluationResult(Math.log(8), 2, 0.5, 1, 1000, 10, Duration.ofSeconds(1), List.of());
 
     assertThat(ProgressLines.line(new TrainingEvent.Evaluated(4, 0.5, result)))
         .isEqualTo(
