@@ -1,18 +1,19 @@
 // Token embedding.
 //
 //   y[t] = scale * table[ids[t]]                     dtable[ids[t]] += scale * dy[t], in the order of t
+//   and the same of columns: y[t] = scale * table[:, ids[t]]; the strides of ids and of elements in the table are given.
 //
-// y, dy bf16 [T, H], row strides in elements; table [V, H] contiguous, any ElementType; ids i32 [T]; dtable f32 [V, H].
+// y, dy bf16 [T, H], row strides in elements; table [V, H] or [H, V] contiguous, any ElementType; ids i32 [T]; dtable f32 [V, H].
 #include "common.cuh"
 
 using gatun::bf16;
 
 // Grid T blocks of 128 threads. Bytes: 2 * H * (2 + size of an element) a token.
 extern "C" __global__ void __launch_bounds__(128)
-    embedding_gather_bf16(bf16* y, const void* table, int table_type, const int* ids, int hidden, int64_t y_stride, float scale,
-                          int vector) {
+    embedding_gather_bf16(bf16* y, const void* table, int table_type, const int* ids, int hidden, int64_t y_stride,
+                          int64_t id_stride, int64_t element_stride, float scale, int vector) {
   int64_t t = blockIdx.x;
-  int64_t row = (int64_t)ids[t] * hidden;
+  int64_t row = ids[t] * id_stride;
   float v[8];
   if (vector) {
     for (int i = threadIdx.x * 8; i < hidden; i += 128 * 8) {
@@ -23,7 +24,7 @@ extern "C" __global__ void __launch_bounds__(128)
     }
   } else {
     for (int i = threadIdx.x; i < hidden; i += 128)
-      y[t * y_stride + i] = __float2bfloat16_rn(scale * gatun::load_as_float(table, row + i, table_type));
+      y[t * y_stride + i] = __float2bfloat16_rn(scale * gatun::load_as_float(table, row + i * element_stride, table_type));
   }
 }
 
@@ -31,7 +32,8 @@ extern "C" __global__ void __launch_bounds__(128)
 // that no two blocks touch one row and the order of additions is fixed; the other blocks leave. Finding equal ids reads T ids a block,
 // which the L2 cache serves.
 extern "C" __global__ void __launch_bounds__(256)
-    embedding_scatter_add_bf16(float* dtable, const bf16* dy, const int* ids, int tokens, int hidden, int64_t dy_stride, float scale) {
+    embedding_scatter_add_bf16(float* dtable, const bf16* dy, const int* ids, int tokens, int hidden, int64_t dy_stride,
+                               int64_t id_stride, int64_t element_stride, float scale) {
   __shared__ int matches[256];
   __shared__ int match_count;
   int first = blockIdx.x;
@@ -39,7 +41,7 @@ extern "C" __global__ void __launch_bounds__(256)
   int earlier = 0;
   for (int t = threadIdx.x; t < first; t += 256) earlier |= ids[t] == id;
   if (__syncthreads_or(earlier)) return;
-  float* row = dtable + (int64_t)id * hidden;
+  float* row = dtable + id * id_stride;
   for (int base = first; base < tokens; base += 256) {
     int t = base + (int)threadIdx.x;
     bool match = t < tokens && ids[t] == id;
@@ -60,9 +62,9 @@ extern "C" __global__ void __launch_bounds__(256)
     }
     __syncthreads();
     for (int i = threadIdx.x; i < hidden && match_count > 0; i += 256) {
-      float sum = row[i];
+      float sum = row[i * element_stride];
       for (int m = 0; m < match_count; m++) sum += scale * __bfloat162float(dy[matches[m] * dy_stride + i]);
-      row[i] = sum;
+      row[i * element_stride] = sum;
     }
   }
 }

@@ -52,7 +52,7 @@ struct GluLora {
   static constexpr int GATE_AT = 0, UP_AT = MATRIX_BYTES, DH_AT = 2 * MATRIX_BYTES;
   static constexpr int FACTORS_AT = 3 * MATRIX_BYTES, NARROWS_AT = FACTORS_AT + 2 * FACTOR_BYTES;
   static constexpr int STAGE_BYTES = NARROWS_AT + 3 * NARROW_BYTES;
-  static constexpr int PANEL = R <= 16 ? 4 : 1;  // row tiles whose sums are kept at once
+  static constexpr int PANEL = R <= 16 ? 4 : 2;  // row tiles whose sums are kept at once
 
   const GluLoraArguments& p;
   uint8_t* memory;
@@ -157,7 +157,7 @@ struct GluLora {
 
   // The warp's 16 rows of a matrix times a factor.
   __device__ __forceinline__ void multiply_rows(float (&sum)[R / 8][4], uint32_t matrix, uint32_t factor) const {
-#pragma unroll 2  // all four would not fit the registers
+#pragma unroll
     for (int k = 0; k < COLUMNS / 16; k++) {
       uint32_t a[4], b[4];
       load_a<COLUMNS>(a, matrix, (warp & 7) * 16, k, lane);
@@ -174,7 +174,7 @@ struct GluLora {
   template <int STEPS>
   __device__ __forceinline__ void multiply_columns(float (&sum)[R / 8][4], uint32_t matrix, uint32_t narrow, int first) const {
     int row = (lane & 7) + ((lane >> 4) << 3), chunk = 2 * (warp & 3) + ((lane >> 3) & 1);
-#pragma unroll 2
+#pragma unroll
     for (int i = 0; i < STEPS; i++) {
       int k = first + i;
       uint32_t a[4], b[4];
@@ -241,8 +241,8 @@ struct GluLora {
   __device__ __forceinline__ void run() {
     for (int i = 0; i < p.stages - 1; i++) load_next();
     int side = warp >> 3, half = warp >> 2 & 1, quarter = warp >> 2;
-    float* row_partial = side == 0 ? p.gate.row_partial : p.up.row_partial;
-    float* b_partial = (side == 0 ? p.gate.column_partial : p.up.column_partial) + blockIdx.y * p.wide * p.rank;
+    const GluSide& mine = side == 0 ? p.gate : p.up;
+    float* b_partial = mine.column_partial + blockIdx.y * p.wide * p.rank;
     float* a_partial = p.a_partial + blockIdx.y * p.wide * p.rank;
     for (int panel = row_begin; panel < row_end; panel += PANEL) {
       float row_sum[PANEL][R / 8][4] = {};
@@ -278,7 +278,7 @@ struct GluLora {
 #pragma unroll
       for (int i = 0; i < PANEL; i++) {
         if (panel + i >= row_end) break;
-        store_rows(row_sum[i], row_partial, panel + i);
+        store_rows(row_sum[i], mine.row_partial, panel + i);
       }
     }
     wait_copies<0>();

@@ -21,14 +21,14 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/// `gatun bench`: kernels by default, `train` for whole training steps, `jmh` for the JMH
-/// benchmarks.
+/// `gatun bench`: kernels by default, `train` for whole training steps, `tokenize` for data, `jmh`
+/// for the JMH benchmarks.
 @Command(
     name = "gatun bench",
     mixinStandardHelpOptions = true,
     description =
         "Times every kernel at the shapes of an 8B model, against this device's ceilings.",
-    subcommands = {TrainStepCommand.class})
+    subcommands = {TrainStepCommand.class, TokenizeCommand.class})
 public final class Bench implements Callable<Integer> {
   /// Models to take shapes from.
   enum Shapes {
@@ -80,6 +80,9 @@ public final class Bench implements Callable<Integer> {
 
   /// Runs a command and ends the process.
   public static void main(String[] arguments) {
+    // The product's: the tokenizer library tells much.
+    System.setProperty("logback.configurationFile", "dev/gatun/cli/logback.xml");
+    System.setProperty("gatun.log.level", "ERROR");
     PrintWriter out = new PrintWriter(System.out, true, System.out.charset());
     PrintWriter err = new PrintWriter(System.err, true, System.err.charset());
     System.exit(execute(out, err, arguments));

@@ -3,6 +3,7 @@ package dev.gatun.bench;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import dev.gatun.cli.Gatun;
 import dev.gatun.io.JsonObject;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -170,6 +171,44 @@ class BenchTest {
 
   private static String[] with(String[] command, String... more) {
     return Stream.concat(Arrays.stream(command), Arrays.stream(more)).toArray(String[]::new);
+  }
+
+  @Test
+  void tokenisationIsTimedAndReported() throws IOException {
+    Path model = folder.resolve("model");
+    Path config = Files.writeString(folder.resolve("config.json"), CONFIG);
+    PrintWriter ignored = new PrintWriter(new StringWriter());
+    int made =
+        new Gatun()
+            .execute(
+                ignored,
+                ignored,
+                "init-model",
+                "--config",
+                config.toString(),
+                "--output",
+                model.toString());
+    Path rows =
+        Files.writeString(
+            folder.resolve("rows.jsonl"),
+            "{\"prompt\": \"ab\", \"completion\": \"cde\"}\n".repeat(3));
+    Path json = folder.resolve("tokenize.json");
+
+    Run run =
+        bench(
+            "tokenize",
+            rows.toString(),
+            "--tokenizer",
+            model.toString(),
+            "--samples",
+            "1",
+            "--json",
+            json.toString());
+
+    assertThat(made).isZero();
+    assertThat(run.status()).as(run.err()).isZero();
+    assertThat(run.out()).contains("3 texts", "encode_one_thread", "file_to_rows");
+    assertThat(JsonObject.read(json).integer("bytes", 0, 100)).isEqualTo(15);
   }
 
   @Test

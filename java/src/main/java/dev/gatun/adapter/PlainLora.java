@@ -29,14 +29,25 @@ public final class PlainLora {
       // The base is what a checkpoint loaded in 4 bit is anyway.
       case LOFTQ ->
           new PeftAdapter(
-              config.startingFresh(), trained.baseModel(), trained.modules(), trained.saved());
+              config.startingFresh(),
+              trained.baseModel(),
+              trained.modules(),
+              trained.saved(),
+              trained.tokens(),
+              Map.of());
       case PISSA -> {
         Map<String, LowRank> modules = new TreeMap<>();
         trained
             .modules()
             .forEach((path, update) ->
                 modules.put(path, less(update, Objects.requireNonNull(start.get(path), path))));
-        yield new PeftAdapter(doubled(config), trained.baseModel(), modules, trained.saved());
+        yield new PeftAdapter(
+            doubled(config),
+            trained.baseModel(),
+            modules,
+            trained.saved(),
+            trained.tokens(),
+            Map.of());
       }
     };
   }
@@ -83,6 +94,7 @@ public final class PlainLora {
         LoraConfig.Initialization.KAIMING_UNIFORM,
         c.modulesToSave(),
         c.ensureWeightTying(),
-        c.weightDecomposed());
+        c.weightDecomposed(),
+        c.trainableTokens());
   }
 }

@@ -6,9 +6,11 @@ import dev.gatun.io.Subtracted;
 import dev.gatun.io.WeightFormat;
 import dev.gatun.model.LoraConfig;
 import dev.gatun.nn.LoraModule;
+import dev.gatun.nn.ModuleTree;
 import dev.gatun.quant.Nf4Codec;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
+import java.util.List;
 import java.util.Map;
 import java.util.SortedMap;
 import java.util.TreeMap;
@@ -53,6 +55,13 @@ public final class WeightInitializer {
       throw new InputException(
           "init_lora_weights: pissa and loftq start from unquantised weights, and those of %s are stored in 4 bit; name the checkpoint they came from"
               .formatted(checkpoint.configFile()));
+    }
+    for (String path : List.of(ModuleTree.EMBEDDING, ModuleTree.HEAD)) {
+      if (targets.containsKey(path)) {
+        throw new InputException(
+            "init_lora_weights: pissa and loftq are for linear layers of the decoder, and target_modules include %s; leave one of them out"
+                .formatted(path));
+      }
     }
     WeightInitializer initializer = new WeightInitializer(checkpoint, format, seed);
     return targets.entrySet().parallelStream()

@@ -6,8 +6,8 @@ import dev.gatun.generate.LanguageModel;
 import dev.gatun.generate.Sampler;
 import dev.gatun.io.AdapterFiles;
 import dev.gatun.io.JsonObject;
+import dev.gatun.io.PathText;
 import dev.gatun.io.WeightFormat;
-import dev.gatun.nn.Training;
 import dev.gatun.op.Backend;
 import dev.gatun.quant.Nf4Codec;
 import dev.gatun.text.chat.ChatTemplate;
@@ -18,6 +18,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -121,7 +122,7 @@ final class GenerateCommand implements Callable<Integer> {
     if (prompts.isEmpty() == (promptFile == null)) {
       throw new ParameterException(spec.commandLine(), "Give either --prompt or --prompts");
     }
-    Generator.Settings settings = new Generator.Settings(maxNewTokens, batchSize, sampler());
+    Generator.Settings settings = settings(Set.of());
     Prompts given = promptFile == null ? Prompts.ofTexts(prompts) : Prompts.read(promptFile);
     if (chat && !given.isChat()) {
       given = Prompts.ofUserMessages(given.texts(), system);
@@ -132,13 +133,13 @@ final class GenerateCommand implements Callable<Integer> {
         loadIn4bit ? new WeightFormat.Nf4(Nf4Codec.BLOCK, false) : new WeightFormat.Operand();
     resolveBase();
     try (Backend backend = Device.open(device);
-        LanguageModel loaded = LanguageModel.open(backend, model, format)) {
-      Training.Frozen updates = adapter == null ? Training.frozen() : loaded.readAdapter(adapter);
-      Generator generator = new Generator(loaded, updates);
+        LanguageModel loaded = LanguageModel.open(backend, model, adapter, format)) {
+      Generator generator = new Generator(loaded);
       if (given.isChat()) {
-        ChatTemplate template = ChatTemplateFiles.open(loaded.tokenizer(), templatePlace());
+        ChatTemplate template = ChatTemplateFiles.open(loaded.tokenizer(), chatTemplate);
         List<String> texts = given.rendered(template);
-        print(texts, generator.continueRendered(texts, template, settings));
+        Set<Integer> ends = given.endsOfTurns(template, loaded.tokenizer());
+        print(texts, generator.continueRendered(texts, settings(ends)));
       } else {
         print(given.texts(), generator.continueTexts(given.texts(), settings));
       }
@@ -146,11 +147,8 @@ final class GenerateCommand implements Callable<Integer> {
     return 0;
   }
 
-  /// An adapter goes with the template that it was trained with.
-  private @Nullable Path templatePlace() {
-    return chatTemplate == null && adapter != null && ChatTemplateFiles.source(adapter).isPresent()
-        ? adapter
-        : chatTemplate;
+  private Generator.Settings settings(Set<Integer> stops) {
+    return new Generator.Settings(maxNewTokens, batchSize, sampler(), stops);
   }
 
   private Sampler sampler() {
@@ -166,13 +164,14 @@ final class GenerateCommand implements Callable<Integer> {
       return;
     }
     String base = JsonObject.read(config).optionalString("base_model_name_or_path");
-    if (base == null || !Files.isDirectory(Path.of(base))) {
+    Path folder = base == null ? null : PathText.parse(base);
+    if (folder == null || !Files.isDirectory(folder)) {
       throw new InputException(
           "%s names the base model %s, which is no folder here; give the checkpoint's folder and --adapter %s"
               .formatted(config, base, model));
     }
     adapter = model;
-    model = Path.of(base);
+    model = folder;
   }
 
   private void print(List<String> texts, List<String> completions) {

@@ -70,7 +70,8 @@ final class PreviewCommand implements Callable<Integer> {
     if (evaluation && evaluationFiles.isEmpty()) {
       throw new InputException("--eval shows evaluation data, and eval_dataset_path is not set.");
     }
-    try (Tokenizer tokenizer = Tokenizer.open(settings.model().tokenizer());
+    try (Tokenizer tokenizer =
+            Tokenizer.open(settings.model().tokenizer(), settings.model().addedTokens());
         PreparedDataset rows =
             SftPreparation.prepare(
                 Dataset.of(settings.data().datasetPath()), tokenizer, lenient(settings, false));

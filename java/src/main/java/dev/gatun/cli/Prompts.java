@@ -7,13 +7,17 @@ import dev.gatun.data.ExampleReader;
 import dev.gatun.data.Row;
 import dev.gatun.data.SftDataOptions;
 import dev.gatun.data.SftExample;
+import dev.gatun.text.Tokenizer;
 import dev.gatun.text.chat.ChatTemplate;
 import dev.gatun.text.chat.Conversation;
+import dev.gatun.text.chat.EndOfTurn;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
 
 /// What a model is asked to continue: texts as they are, or conversations.
@@ -91,6 +95,15 @@ record Prompts(List<String> texts, List<Conversation> conversations) {
 
   boolean isChat() {
     return !conversations.isEmpty();
+  }
+
+  /// The tokens with which the template ends the assistant's turns.
+  Set<Integer> endsOfTurns(ChatTemplate template, Tokenizer tokenizer) {
+    Set<Integer> ends = new TreeSet<>();
+    for (Conversation conversation : conversations) {
+      EndOfTurn.token(template, conversation, tokenizer).ifPresent(ends::add);
+    }
+    return ends;
   }
 
   /// The texts of conversations with the beginning of the assistant's next turn; a conversation

@@ -8,7 +8,6 @@ import dev.gatun.generate.LanguageModel;
 import dev.gatun.generate.Question;
 import dev.gatun.generate.QuestionReader;
 import dev.gatun.generate.Sampler;
-import dev.gatun.nn.Training;
 import dev.gatun.op.Backend;
 import dev.gatun.report.RunReport;
 import dev.gatun.text.Tokenizer;
@@ -103,8 +102,7 @@ final class QuickstartCommand implements Callable<Integer> {
       SftConfig config, Backend backend, @Nullable Path adapter, List<Question> questions) {
     try (LanguageModel model =
         LanguageModel.open(
-            backend, config.model().modelNameOrPath(), TrainingRecipe.format(config))) {
-      Training.Frozen updates = adapter == null ? Training.frozen() : model.readAdapter(adapter);
+            backend, config.model().modelNameOrPath(), adapter, TrainingRecipe.format(config))) {
       int longest =
           model
               .tokenizer()
@@ -116,10 +114,7 @@ final class QuickstartCommand implements Callable<Integer> {
       Generator.Settings settings = new Generator.Settings(longest + 1, BATCH, Sampler.greedy());
       List<int[]> prompts = questions.stream().map(Question::ids).toList();
       return ExactMatch.whole()
-          .judge(
-              questions,
-              new Generator(model, updates).generate(prompts, settings),
-              model.tokenizer());
+          .judge(questions, new Generator(model).generate(prompts, settings), model.tokenizer());
     }
   }
 

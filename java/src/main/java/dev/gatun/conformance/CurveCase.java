@@ -4,8 +4,8 @@ import dev.gatun.adapter.AdapterStart;
 import dev.gatun.data.OverlongPolicy;
 import dev.gatun.data.PackingStrategy;
 import dev.gatun.io.AdapterFiles;
+import dev.gatun.io.Checkpoint;
 import dev.gatun.io.PeftAdapter;
-import dev.gatun.model.ModelConfig;
 import dev.gatun.nn.Training;
 import dev.gatun.train.SftConfig;
 import dev.gatun.train.SftConfig.OptimizerName;
@@ -118,11 +118,11 @@ record CurveCase(Path folder, Path model, JsonNode curve, @Nullable PeftAdapter 
   }
 
   /// What is trained, starting from the recorded values.
-  Training training(ModelConfig modelConfig) {
+  Training training(Checkpoint checkpoint) {
     if (adapter == null) {
       return new Training.Full();
     }
-    return AdapterStart.training(adapter, modelConfig, folder.resolve("adapter_init").toString());
+    return AdapterStart.training(adapter, checkpoint, folder.resolve("adapter_init").toString());
   }
 
   private static String key(OptimizerName name) {

@@ -92,7 +92,7 @@ public final class CurvesPart implements Part {
         Tokenizer tokenizer = Tokenizer.open(curve.model());
         PreparedDataset rows = prepare(curve, config, tokenizer, false);
         PreparedDataset evaluation = prepare(curve, config, tokenizer, true)) {
-      Training training = curve.training(checkpoint.config());
+      Training training = curve.training(checkpoint);
       compareRows("rows", rows, curve.folder().resolve("train_rows.jsonl"), checks);
       compareRows("evaluation rows", evaluation, curve.folder().resolve("eval_rows.jsonl"), checks);
       TrainingInputs inputs =

@@ -9,10 +9,12 @@ import dev.gatun.model.ModelWeights;
 import dev.gatun.nn.BatchInput;
 import dev.gatun.nn.Limits;
 import dev.gatun.nn.LoraModule;
+import dev.gatun.nn.ModuleTree;
 import dev.gatun.nn.Training;
 import dev.gatun.op.TensorArena;
 import dev.gatun.quant.Weight;
 import dev.gatun.tensor.DType;
+import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -36,8 +38,7 @@ record LoraCase(
     Engine engine) {
 
   void run() {
-    Training.Lora training =
-        AdapterStart.training(adapter, checkpoint.config(), golden.path().toString());
+    Training.Lora training = AdapterStart.training(adapter, checkpoint, golden.path().toString());
     BatchInput input = input();
     trained("fp32", new WeightFormat.AsStored(), training, input);
     trained("nf4", WeightFormat.Nf4.DOUBLE, training, input);
@@ -96,18 +97,20 @@ record LoraCase(
             .mapToLong(path -> TensorArena.sizeOf(DType.F32, stored(path).count()))
             .sum();
     try (TensorArena arena = engine.backend().arena("merged", bytes)) {
-      Map<String, Weight> merged = new HashMap<>();
+      Map<String, Tensor> merged = new HashMap<>();
       double worst = 0;
       for (Map.Entry<String, LoraModule> entry : modules.entrySet()) {
         String path = entry.getKey();
-        Tensor sum = merge(stored(path), entry.getValue());
+        boolean embedding = path.equals(ModuleTree.EMBEDDING);
+        LoraModule module = embedding ? transposed(entry.getValue()) : entry.getValue();
+        Tensor sum = merge(stored(path), module);
         String name = "fp32.merged." + path + ".weight";
         if (golden.contains(name)) {
           worst = Math.max(worst, Errors.relative(sum.toFloats(), golden.tensor(name).toFloats()));
         }
         Tensor placed = arena.allocate(DType.F32, sum.shape());
         engine.backend().upload(placed, sum);
-        merged.put(path, new Weight.Dense(placed));
+        merged.put(path, placed);
       }
       checks.atMost("merged weights rel", worst, tolerance.merged());
       try (ModelRun run =
@@ -115,7 +118,7 @@ record LoraCase(
               engine,
               checkpoint,
               new WeightFormat.AsStored(),
-              new Training.Frozen(new TreeMap<>(), training.saved()),
+              new Training.Frozen(new TreeMap<>(), training.saved(), training.tokens()),
               limits(input),
               weights -> replaced(weights, merged))) {
         compareLogits("merged logits", run, input, "fp32.merged_logits", tolerance.merged());
@@ -127,10 +130,33 @@ record LoraCase(
     return checkpoint.tensor(path + ".weight");
   }
 
-  private static ModelWeights replaced(ModelWeights weights, Map<String, Weight> merged) {
+  private static ModelWeights replaced(ModelWeights weights, Map<String, Tensor> merged) {
     Map<String, Weight> linears = new HashMap<>(weights.linears());
-    linears.putAll(merged);
-    return new ModelWeights(linears, weights.tensors());
+    Map<String, Tensor> tensors = new HashMap<>(weights.tensors());
+    merged.forEach((path, matrix) -> {
+      if (path.equals(ModuleTree.EMBEDDING)) {
+        tensors.put(path + ".weight", matrix);
+      } else {
+        linears.put(path, new Weight.Dense(matrix));
+      }
+    });
+    return new ModelWeights(linears, tensors);
+  }
+
+  /// A table of embeddings is `[V, H]`, its update `[H, V]`.
+  private static LoraModule transposed(LoraModule module) {
+    return new LoraModule(module.adapted(), transposed(module.b()), transposed(module.a()));
+  }
+
+  private static Tensor transposed(Tensor matrix) {
+    float[] values = matrix.toFloats();
+    int rows = Math.toIntExact(matrix.rows());
+    int cols = Math.toIntExact(matrix.cols());
+    float[] result = new float[values.length];
+    for (int i = 0; i < values.length; i++) {
+      result[i % cols * rows + i / cols] = values[i];
+    }
+    return Tensor.ofFloats(Shape.of(cols, rows), result);
   }
 
   /// `W + scale·B·A` in float32, its rows rescaled to the magnitudes if there are any.

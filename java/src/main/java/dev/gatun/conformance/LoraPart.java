@@ -1,6 +1,7 @@
 package dev.gatun.conformance;
 
 import dev.gatun.UnsupportedException;
+import dev.gatun.adapter.AdapterStart;
 import dev.gatun.io.AdapterFiles;
 import dev.gatun.io.Checkpoint;
 import dev.gatun.io.PeftAdapter;
@@ -27,16 +28,23 @@ public final class LoraPart implements Part {
   private static void run(Path kit, Path directory, Checks checks, Engine engine) {
     JsonNode json = KitFiles.json(directory.resolve("golden.json"));
     Path base = kit.resolve(json.path("base").stringValue());
-    try (Checkpoint checkpoint = Checkpoint.open(base.resolve("model"));
+    try {
+      run(directory, json, base, AdapterFiles.read(directory.resolve("adapter")), checks, engine);
+    } catch (UnsupportedException e) {
+      checks.notSupported(e.getMessage());
+    }
+  }
+
+  private static void run(
+      Path directory, JsonNode json, Path base, PeftAdapter adapter, Checks checks, Engine engine) {
+    try (Checkpoint checkpoint =
+            AdapterStart.base(Checkpoint.open(base.resolve("model")), adapter);
         SafeTensors golden = SafeTensors.open(directory.resolve("golden.safetensors"))) {
-      PeftAdapter adapter = AdapterFiles.read(directory.resolve("adapter"));
       JsonNode half = KitFiles.json(base.resolve("golden.json")).path("batch").path("bf16_vs_fp32");
       Tolerance tolerance =
           Tolerance.of(
               engine, half.path("logits_max_rel").asDouble(), half.path("grad_rel_l2").asDouble());
       new LoraCase(checkpoint, adapter, golden, json, tolerance, checks, engine).run();
-    } catch (UnsupportedException e) {
-      checks.notSupported(e.getMessage());
     }
   }
 }

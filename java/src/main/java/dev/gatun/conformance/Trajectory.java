@@ -13,6 +13,7 @@ import dev.gatun.optim.Lion;
 import dev.gatun.optim.Optimizer;
 import dev.gatun.optim.ParameterGroup;
 import dev.gatun.optim.Sgd;
+import dev.gatun.optim.StatePlace;
 import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
@@ -87,8 +88,10 @@ final class Trajectory {
   private Optimizer optimizer(String name) {
     long smallest = json.path("min_8bit_size").asLong(AdamW8bit.SMALLEST);
     return switch (name) {
-      case "AdamW8bit" -> new AdamW8bit(backend, parameters, groups(), adamW(), smallest);
-      case "AdamW32bit" -> new AdamW8bit(backend, parameters, groups(), adamW(), Long.MAX_VALUE);
+      case "AdamW8bit" ->
+          new AdamW8bit(backend, parameters, groups(), adamW(), smallest, StatePlace.DEVICE);
+      case "AdamW32bit" ->
+          new AdamW8bit(backend, parameters, groups(), adamW(), Long.MAX_VALUE, StatePlace.DEVICE);
       case "Lion8bit" -> lion(smallest);
       case "Lion32bit" -> lion(Long.MAX_VALUE);
       case "adafactor" -> new Adafactor(backend, parameters, groups());
@@ -102,7 +105,12 @@ final class Trajectory {
   }
 
   private Optimizer lion(long smallest) {
-    return new Lion(backend, parameters, groups(), new Lion.Settings(beta(0), beta(1), smallest));
+    return new Lion(
+        backend,
+        parameters,
+        groups(),
+        new Lion.Settings(beta(0), beta(1), smallest),
+        StatePlace.DEVICE);
   }
 
   private double beta(int index) {

@@ -4,11 +4,13 @@ import dev.gatun.cpu.Gemm.Operand;
 import dev.gatun.cpu.Gemm.Output;
 import dev.gatun.cpu.kernel.Kernels;
 import dev.gatun.op.LossOps;
+import dev.gatun.op.LowRankTerm;
 import dev.gatun.op.TensorArena;
 import dev.gatun.quant.Weight;
 import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /// Output head and cross-entropy, a chunk of trained rows at a time: logits, losses, and in the
@@ -31,6 +33,7 @@ final class CpuLossOps implements LossOps {
       Tensor hidden,
       Weight head,
       float @Nullable [] bias,
+      @Nullable Update update,
       Ints rows,
       Ints labels,
       Config config) {}
@@ -42,6 +45,7 @@ final class CpuLossOps implements LossOps {
       Tensor hidden,
       Weight head,
       @Nullable Tensor bias,
+      @Nullable Update update,
       Targets targets,
       Config config,
       TensorArena scratch) {
@@ -52,19 +56,32 @@ final class CpuLossOps implements LossOps {
             hidden,
             head,
             CpuMatmulOps.values(bias),
+            update,
             Ints.of(targets.rows()),
             Ints.of(targets.labels()),
             config);
     if (gradients != null) {
       zeroRows(gradients.hidden());
+      if (update != null) {
+        zeroRows(Objects.requireNonNull(update.innerGradient(), "room for dz·B"));
+      }
     }
     long mark = scratch.mark();
     long chunkRows = chunkRows(targets.count(), config);
     Tensor states = scratch.allocate(DType.F32, Shape.of(chunkRows, hidden.cols()));
     Tensor logits = scratch.allocate(DType.F32, Shape.of(chunkRows, head.out()));
+    Tensor inner =
+        update == null
+            ? null
+            : scratch.allocate(DType.F32, Shape.of(chunkRows, update.term().rank()));
     for (long first = 0; first < targets.count(); first += chunkRows) {
       long count = Math.min(chunkRows, targets.count() - first);
-      chunk(call, first, states.rows(0, count), logits.rows(0, count));
+      chunk(
+          call,
+          first,
+          states.rows(0, count),
+          inner == null ? null : inner.rows(0, count),
+          logits.rows(0, count));
     }
     scratch.release(mark);
   }
@@ -74,21 +91,28 @@ final class CpuLossOps implements LossOps {
   }
 
   @Override
-  public long scratchBytes(long trainedRows, Weight head, Config config) {
+  public long scratchBytes(long trainedRows, Weight head, int rank, Config config) {
     long rows = chunkRows(trainedRows, config);
     return TensorArena.sizeOf(DType.F32, Math.multiplyExact(rows, head.in()))
-        + TensorArena.sizeOf(DType.F32, Math.multiplyExact(rows, head.out()));
+        + TensorArena.sizeOf(DType.F32, Math.multiplyExact(rows, head.out()))
+        + (rank == 0 ? 0 : TensorArena.sizeOf(DType.F32, rows * rank));
   }
 
-  private void chunk(Call call, long first, Tensor states, Tensor logits) {
+  private void chunk(Call call, long first, Tensor states, @Nullable Tensor inner, Tensor logits) {
     Rows gathered = new Rows(states);
-    gather(call, first, gathered);
+    gather(call, call.hidden(), first, gathered);
     Rows z = new Rows(logits);
     gemm.run(
         new Output(z, null, call.bias()),
         new Operand(gathered, false),
         new Operand(RowSource.of(call.head()), true),
         1);
+    Rows narrow = inner == null ? null : new Rows(inner);
+    if (narrow != null && call.update() != null) {
+      LowRankTerm term = call.update().term();
+      gather(call, term.inner(), first, narrow);
+      gemm.add(z, new Operand(narrow, false), new Operand(new Rows(term.b()), true), term.scale());
+    }
     LossRow loss = new LossRow(kernels, call.outputs(), call.gradients(), call.config());
     int vocabulary = Math.toIntExact(call.head().out());
     loops.overRows(
@@ -107,13 +131,16 @@ final class CpuLossOps implements LossOps {
           z.write(row, 0, vocabulary, values, 0);
         });
     if (call.gradients() != null) {
-      gradients(call, call.gradients(), first, gathered, z);
+      gradients(call, call.gradients(), first, gathered, logits);
+      if (narrow != null && call.update() != null) {
+        updateGradients(call, call.update(), first, narrow, z);
+      }
     }
   }
 
-  private void gather(Call call, long first, Rows states) {
-    Rows hidden = new Rows(call.hidden());
-    int n = Math.toIntExact(call.hidden().cols());
+  private void gather(Call call, Tensor source, long first, Rows states) {
+    Rows hidden = new Rows(source);
+    int n = Math.toIntExact(source.cols());
     loops.overRows(
         states.rows(),
         n,
@@ -124,10 +151,16 @@ final class CpuLossOps implements LossOps {
         });
   }
 
-  private void gradients(Call call, Gradients gradients, long first, Rows states, Rows dlogits) {
+  /// @param logits their gradient by now
+  private void gradients(Call call, Gradients gradients, long first, Rows states, Tensor logits) {
+    Rows dlogits = new Rows(logits);
     if (gradients.head() != null) {
       gemm.add(
           new Rows(gradients.head()), new Operand(dlogits, true), new Operand(states, false), 1);
+    }
+    for (HeadRows rows : gradients.headRows()) {
+      Rows part = new Rows(logits.columns(rows.first(), rows.gradient().rows()));
+      gemm.add(new Rows(rows.gradient()), new Operand(part, true), new Operand(states, false), 1);
     }
     if (gradients.bias() != null) {
       loops.addColumnSums(gradients.bias(), dlogits);
@@ -135,8 +168,26 @@ final class CpuLossOps implements LossOps {
     // The states have done their duty: their place takes the gradient until it is scattered.
     gemm.replace(
         states, new Operand(dlogits, false), new Operand(RowSource.of(call.head()), false), 1);
-    Rows target = new Rows(gradients.hidden());
-    int n = Math.toIntExact(gradients.hidden().cols());
+    scatter(call, gradients.hidden(), first, states);
+  }
+
+  private void updateGradients(Call call, Update update, long first, Rows inner, Rows dlogits) {
+    LowRankTerm term = update.term();
+    if (update.b() != null) {
+      gemm.add(
+          new Rows(update.b()),
+          new Operand(dlogits, true),
+          new Operand(inner, false),
+          term.scale());
+    }
+    gemm.replace(
+        inner, new Operand(dlogits, false), new Operand(new Rows(term.b()), false), term.scale());
+    scatter(call, Objects.requireNonNull(update.innerGradient()), first, inner);
+  }
+
+  private void scatter(Call call, Tensor gradient, long first, Rows states) {
+    Rows target = new Rows(gradient);
+    int n = Math.toIntExact(gradient.cols());
     loops.overRows(
         states.rows(),
         n,

@@ -4,6 +4,7 @@ import dev.gatun.cpu.Gemm.Operand;
 import dev.gatun.cpu.Gemm.Output;
 import dev.gatun.op.Accumulate;
 import dev.gatun.op.Dropout;
+import dev.gatun.op.LowRankTerm;
 import dev.gatun.op.MatmulOps;
 import dev.gatun.op.Projection;
 import dev.gatun.op.TensorArena;
@@ -182,12 +183,24 @@ final class CpuMatmulOps implements MatmulOps {
 
   @Override
   public void logits(
-      Tensor logits, Tensor x, Weight head, @Nullable Tensor bias, TensorArena scratch) {
+      Tensor logits,
+      Tensor x,
+      Weight head,
+      @Nullable Tensor bias,
+      @Nullable LowRankTerm update,
+      TensorArena scratch) {
     gemm.run(
         new Output(new Rows(logits), null, values(bias)),
         new Operand(new Rows(x), false),
         new Operand(RowSource.of(head), true),
         1);
+    if (update != null) {
+      gemm.add(
+          new Rows(logits),
+          new Operand(new Rows(update.inner()), false),
+          new Operand(new Rows(update.b()), true),
+          update.scale());
+    }
   }
 
   @Override

@@ -40,6 +40,13 @@ public final class PinnedBuffer implements AutoCloseable {
     return segment.byteSize();
   }
 
+  /// Where kernels find a range: under unified addressing at the address that the host uses.
+  ///
+  /// @throws IndexOutOfBoundsException if the range is not within the buffer
+  public DevicePtr pointer(long offset, long bytes) {
+    return new DevicePtr(slice(offset, bytes).address());
+  }
+
   /// Frees the memory. Copies that are still queued must have ended.
   @Override
   public void close() {

@@ -49,7 +49,7 @@ final class ChatTokeniser {
       Conversation conversation, Set<Integer> untrained, @Nullable String prompt) {
     int last = lastAssistant(conversation);
     boolean masked = assistantOnly || !untrained.isEmpty();
-    Rendered rendered =
+    TrainingText text =
         masked
             ? TrainingText.of(
                 template,
@@ -58,7 +58,8 @@ final class ChatTokeniser {
                     assistantOnly
                         ? (!lastOnly || i == last) && !untrained.contains(i)
                         : untrained.contains(i))
-            : template.render(conversation, false);
+            : new TrainingText(template.render(conversation, false), false);
+    Rendered rendered = text.rendered();
     int[] ids;
     int[] labels;
     if (masked) {
@@ -70,21 +71,23 @@ final class ChatTokeniser {
       labels = ids;
     }
     if (prompt == null) {
-      return new ExampleTokeniser.Tokens(ids, labels, false);
+      return new ExampleTokeniser.Tokens(ids, labels, false, text.derived());
     }
     if (!rendered.text().startsWith(prompt)) {
       throw new InputException(
           "the chat template %s renders the prompt differently once the completion follows, so what is trained is uncertain; use another template (chat_template_path), or completion_only_loss: false"
               .formatted(template.name(conversation)));
     }
-    return withoutPrompt(ids, labels, tokenizer.encode(prompt, false));
+    return withoutPrompt(ids, labels, tokenizer.encode(prompt, false), text.derived());
   }
 
-  private static ExampleTokeniser.Tokens withoutPrompt(int[] ids, int[] labels, int[] prompt) {
+  private static ExampleTokeniser.Tokens withoutPrompt(
+      int[] ids, int[] labels, int[] prompt, boolean derived) {
     boolean unstable = prompt.length > 0 && Arrays.mismatch(prompt, ids) < prompt.length;
     int[] masked = labels.clone();
     Arrays.fill(masked, 0, Math.min(prompt.length, ids.length), PackedBatch.IGNORE_INDEX);
-    return new ExampleTokeniser.Tokens(ids, masked, unstable && Arrays.mismatch(prompt, ids) >= 0);
+    return new ExampleTokeniser.Tokens(
+        ids, masked, unstable && Arrays.mismatch(prompt, ids) >= 0, derived);
   }
 
   private static int lastAssistant(Conversation conversation) {

@@ -1,6 +1,7 @@
 package dev.gatun.data;
 
 import dev.gatun.InputException;
+import dev.gatun.io.PathText;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -82,8 +83,9 @@ public final class Dataset {
       List<Path> files = new ArrayList<>();
       for (JsonNode entry : root.path("_data_files")) {
         String name = entry.path("filename").asString("");
-        Path file = directory.resolve(name).normalize();
-        if (name.isEmpty() || !file.startsWith(directory.normalize())) {
+        Path relative = PathText.parse(name);
+        Path file = relative == null ? null : directory.resolve(relative).normalize();
+        if (file == null || name.isEmpty() || !file.startsWith(directory.normalize())) {
           throw new InputException(state + ": `_data_files` names `" + name + "`, no file here.");
         }
         files.add(file);

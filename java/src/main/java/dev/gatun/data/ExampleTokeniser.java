@@ -26,7 +26,13 @@ final class ExampleTokeniser {
   /// @param ids token ids
   /// @param labels labels; the same array where every token is trained
   /// @param unstablePrompt whether the prompt's tokens are not those that the whole begins with
-  record Tokens(int[] ids, int[] labels, boolean unstablePrompt) {}
+  /// @param derivedTurns whether the assistant's turns were derived by rendering
+  record Tokens(int[] ids, int[] labels, boolean unstablePrompt, boolean derivedTurns) {
+    /// Text without turns.
+    Tokens(int[] ids, int[] labels, boolean unstablePrompt) {
+      this(ids, labels, unstablePrompt, false);
+    }
+  }
 
   ExampleTokeniser(Tokenizer tokenizer, SftDataOptions options, ExampleKind kind) {
     this.tokenizer = tokenizer;

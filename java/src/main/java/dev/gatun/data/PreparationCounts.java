@@ -29,6 +29,7 @@ final class PreparationCounts {
   private String firstRepeated = "";
   private final IntStream.Builder lengths = IntStream.builder();
   private final Endings endings = new Endings();
+  private long derivedRows;
 
   PreparationCounts(Tokenizer tokenizer) {
     this.tokenizer = tokenizer;
@@ -42,6 +43,7 @@ final class PreparationCounts {
     lengths.add(ids.length);
     longest = Math.max(longest, ids.length);
     unstablePromptRows += tokens.unstablePrompt() ? 1 : 0;
+    derivedRows += tokens.derivedTurns() ? 1 : 0;
     boolean doubled =
         bos.isPresent() && ids.length > 1 && ids[0] == bos.getAsInt() && ids[1] == ids[0];
     doubleBosRows += doubled ? 1 : 0;
@@ -182,6 +184,11 @@ final class PreparationCounts {
       notices.add(
           "%d rows are exact repeats of earlier ones (the first: %s)."
               .formatted(repeatedRows, firstRepeated));
+    }
+    if (derivedRows > 0) {
+      notices.add(
+          "In %d rows the assistant's turns were derived by rendering, since the chat template does not mark them with {%% generation %%}; `gatun preview` shows what is trained."
+              .formatted(derivedRows));
     }
     if (doubleBosRows > 0) {
       notices.add(

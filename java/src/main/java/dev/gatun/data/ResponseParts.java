@@ -47,7 +47,7 @@ final class ResponseParts {
       }
       t++;
     }
-    return new ExampleTokeniser.Tokens(ids, labels, tokens.unstablePrompt());
+    return new ExampleTokeniser.Tokens(ids, labels, tokens.unstablePrompt(), tokens.derivedTurns());
   }
 
   private static boolean startsAt(int[] ids, int at, int[] part) {

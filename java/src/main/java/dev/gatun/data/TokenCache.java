@@ -69,6 +69,7 @@ public final class TokenCache {
     MessageDigest digest = sha256();
     add(digest, VERSION);
     add(digest, options.toString());
+    add(digest, tokenizer.changes().tokens().toString());
     List<Path> templates = ChatTemplateFiles.files(tokenizer, options.chat().templatePath());
     Stream.of(dataset.files(), tokenizer.files(), templates)
         .flatMap(List::stream)

@@ -12,6 +12,7 @@ import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.IntStream;
@@ -109,11 +110,14 @@ public final class Decoder {
   private final class Batch {
     private final Settings settings;
     private final int firstPrompt;
+    private final Set<Integer> ends;
 
     /// @param firstPrompt number of the prompt in slot 0
     Batch(Settings settings, int firstPrompt) {
       this.settings = settings;
       this.firstPrompt = firstPrompt;
+      ends = new HashSet<>(endOfText);
+      ends.addAll(settings.stops());
     }
 
     List<Completion> run(List<int[]> prompts) {
@@ -132,7 +136,7 @@ public final class Decoder {
             continue;
           }
           next[slot] = new int[0];
-          if (endOfText.contains(tokens[slot])) {
+          if (ends.contains(tokens[slot])) {
             ended[slot] = true;
           } else {
             generated[slot][counts[slot]++] = tokens[slot];

@@ -4,8 +4,6 @@ import dev.gatun.InputException;
 import dev.gatun.nn.CausalLm;
 import dev.gatun.nn.KvCache;
 import dev.gatun.nn.Options;
-import dev.gatun.nn.Training;
-import dev.gatun.text.chat.ChatTemplate;
 import java.util.List;
 import java.util.Set;
 
@@ -15,20 +13,23 @@ import java.util.Set;
 /// the arithmetic; the same call gives the same tokens.
 public final class Generator {
   private final LanguageModel model;
-  private final Training.Frozen adapter;
 
-  /// @param adapter from [LanguageModel#readAdapter], or [Training#frozen] for the checkpoint as it
-  ///   is
-  public Generator(LanguageModel model, Training.Frozen adapter) {
+  public Generator(LanguageModel model) {
     this.model = model;
-    this.adapter = adapter;
   }
 
   /// How to continue.
   ///
   /// @param batchSize prompts that are continued together
-  public record Settings(int maxNewTokens, int batchSize, Sampler sampler) {
+  /// @param stops ids that end a text besides those of the model
+  public record Settings(int maxNewTokens, int batchSize, Sampler sampler, Set<Integer> stops) {
+    /// Texts end where the model's own tokens say so.
+    public Settings(int maxNewTokens, int batchSize, Sampler sampler) {
+      this(maxNewTokens, batchSize, sampler, Set.of());
+    }
+
     public Settings {
+      stops = Set.copyOf(stops);
       if (maxNewTokens < 1) {
         throw new InputException("max-new-tokens must be at least 1, not " + maxNewTokens);
       }
@@ -46,22 +47,19 @@ public final class Generator {
 
   /// Continues texts and returns the text that follows each.
   public List<String> continueTexts(List<String> prompts, Settings settings) {
-    return decode(generate(model.tokenizer().encodeAll(prompts, true), settings));
+    return continueTexts(prompts, true, settings);
   }
 
   /// Continues texts that a chat template made, which has put in every special token there is to
-  /// be. They end where the assistant's turn does, too.
-  public List<String> continueRendered(
-      List<String> prompts, ChatTemplate template, Settings settings) {
-    return decode(generate(model.tokenizer().encodeAll(prompts, false), ends(template), settings));
+  /// be.
+  public List<String> continueRendered(List<String> prompts, Settings settings) {
+    return continueTexts(prompts, false, settings);
   }
 
-  Set<Integer> ends(ChatTemplate template) {
-    return TextEnds.withTurn(model.endOfText(), template, model.tokenizer());
-  }
-
-  private List<String> decode(List<Completion> completions) {
-    return completions.stream()
+  private List<String> continueTexts(
+      List<String> prompts, boolean addSpecialTokens, Settings settings) {
+    List<int[]> ids = model.tokenizer().encodeAll(prompts, addSpecialTokens);
+    return generate(ids, settings).stream()
         .map(completion -> model.tokenizer().decode(completion.ids(), true))
         .toList();
   }
@@ -71,10 +69,6 @@ public final class Generator {
   /// @throws InputException if a prompt is empty, holds an id the model lacks, or leaves no room in
   ///   the model's context
   public List<Completion> generate(List<int[]> prompts, Settings settings) {
-    return generate(prompts, model.endOfText(), settings);
-  }
-
-  private List<Completion> generate(List<int[]> prompts, Set<Integer> ends, Settings settings) {
     if (prompts.isEmpty()) {
       return List.of();
     }
@@ -84,11 +78,12 @@ public final class Generator {
                 model.backend(),
                 model.config(),
                 model.weights(),
-                adapter,
+                model.updates(),
                 room.limits(),
                 Options.plain());
         KvCache cache = room.cache(model.backend(), model.config())) {
-      return new Decoder(model.backend(), network, cache, room, ends).generate(prompts, settings);
+      return new Decoder(model.backend(), network, cache, room, model.endOfText())
+          .generate(prompts, settings);
     }
   }
 }

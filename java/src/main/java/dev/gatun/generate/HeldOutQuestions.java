@@ -41,9 +41,6 @@ public record HeldOutQuestions(
     List<Question> questions = asked.list();
     ModelConfig config = checkpoint.config();
     Set<Integer> ends = TextEnds.of(checkpoint.directory(), tokenizer);
-    if (asked.template() != null) {
-      ends = TextEnds.withTurn(ends, asked.template(), tokenizer);
-    }
     judge.requireAnswers(questions);
     for (Question question : questions) {
       try {

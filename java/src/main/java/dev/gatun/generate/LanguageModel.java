@@ -13,14 +13,17 @@ import dev.gatun.nn.Training;
 import dev.gatun.op.Backend;
 import dev.gatun.op.TensorArena;
 import dev.gatun.text.Tokenizer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
-/// A checkpoint that is ready to continue texts: its weights in a backend's memory, and its
-/// tokenizer.
+/// A checkpoint that is ready to continue texts: its weights in a backend's memory, an adapter if
+/// there is one, and a tokenizer.
 public final class LanguageModel implements AutoCloseable {
   private final Backend backend;
   private final Checkpoint checkpoint;
+  private final Training.Frozen updates;
   private final Tokenizer tokenizer;
   private final TensorArena arena;
   private final ModelWeights weights;
@@ -28,11 +31,13 @@ public final class LanguageModel implements AutoCloseable {
   private LanguageModel(
       Backend backend,
       Checkpoint checkpoint,
+      Training.Frozen updates,
       Tokenizer tokenizer,
       TensorArena arena,
       ModelWeights weights) {
     this.backend = backend;
     this.checkpoint = checkpoint;
+    this.updates = updates;
     this.tokenizer = tokenizer;
     this.arena = arena;
     this.weights = weights;
@@ -43,18 +48,46 @@ public final class LanguageModel implements AutoCloseable {
   /// @throws InputException naming the file if the checkpoint is incomplete, malformed or not
   ///   supported, or if the tokenizer belongs to another model
   public static LanguageModel open(Backend backend, Path directory, WeightFormat format) {
-    return open(backend, directory, directory, format);
+    return open(backend, directory, null, format);
   }
 
-  /// The same with the tokenizer of another directory.
+  /// Loads a checkpoint with a PEFT adapter that was trained on it. The tokenizer is the adapter's
+  /// where its folder holds one: it knows tokens that were added for it. The caller closes the
+  /// model, and the backend after it.
+  ///
+  /// @param adapter the adapter's folder, or null for none
+  /// @throws InputException as [#open(Backend, Path, WeightFormat)], and if the adapter is
+  ///   malformed, incomplete, or belongs to another model
   public static LanguageModel open(
-      Backend backend, Path directory, Path tokenizerDirectory, WeightFormat format) {
-    Checkpoint checkpoint = Checkpoint.open(directory);
+      Backend backend, Path directory, @Nullable Path adapter, WeightFormat format) {
+    return open(backend, directory, adapter, tokenizer(adapter, directory), format);
+  }
+
+  /// Where the tokenizer of an adapter is: in its folder, or where it is otherwise.
+  public static Path tokenizer(@Nullable Path adapter, Path otherwise) {
+    return adapter != null && Files.isRegularFile(adapter.resolve("tokenizer.json"))
+        ? adapter
+        : otherwise;
+  }
+
+  /// The same with the tokenizer of another folder.
+  public static LanguageModel open(
+      Backend backend,
+      Path directory,
+      @Nullable Path adapter,
+      Path tokenizerFolder,
+      WeightFormat format) {
+    PeftAdapter stored = adapter == null ? null : AdapterFiles.read(adapter);
+    Checkpoint checkpoint = checkpoint(directory, stored);
     try {
-      Tokenizer tokenizer = Tokenizer.open(tokenizerDirectory);
+      Training.Frozen updates =
+          stored == null
+              ? Training.frozen()
+              : AdapterStart.frozen(stored, checkpoint, String.valueOf(adapter));
+      Tokenizer tokenizer = Tokenizer.open(tokenizerFolder);
       try {
-        requireSameVocabulary(tokenizerDirectory, tokenizer, checkpoint);
-        return load(backend, checkpoint, tokenizer, format);
+        requireSameVocabulary(tokenizerFolder, tokenizer, checkpoint);
+        return load(backend, checkpoint, updates, tokenizer, format);
       } catch (RuntimeException e) {
         tokenizer.close();
         throw e;
@@ -65,13 +98,27 @@ public final class LanguageModel implements AutoCloseable {
     }
   }
 
+  private static Checkpoint checkpoint(Path directory, @Nullable PeftAdapter adapter) {
+    Checkpoint stored = Checkpoint.open(directory);
+    try {
+      return adapter == null ? stored : AdapterStart.base(stored, adapter);
+    } catch (RuntimeException e) {
+      stored.close();
+      throw e;
+    }
+  }
+
   private static LanguageModel load(
-      Backend backend, Checkpoint checkpoint, Tokenizer tokenizer, WeightFormat format) {
+      Backend backend,
+      Checkpoint checkpoint,
+      Training.Frozen updates,
+      Tokenizer tokenizer,
+      WeightFormat format) {
     long bytes = ModelLoader.plannedBytes(checkpoint, backend, format);
     TensorArena arena = backend.arena("weights", bytes);
     try {
       ModelWeights weights = ModelLoader.load(checkpoint, backend, arena, format);
-      return new LanguageModel(backend, checkpoint, tokenizer, arena, weights);
+      return new LanguageModel(backend, checkpoint, updates, tokenizer, arena, weights);
     } catch (RuntimeException e) {
       arena.close();
       throw e;
@@ -109,14 +156,9 @@ public final class LanguageModel implements AutoCloseable {
     return tokenizer;
   }
 
-  /// Reads a PEFT adapter that was trained on this checkpoint.
-  ///
-  /// @return the low-rank updates and the weights that replace the checkpoint's, for [Generator]
-  /// @throws InputException if the adapter is malformed, incomplete, or belongs to another model
-  public Training.Frozen readAdapter(Path directory) {
-    PeftAdapter adapter = AdapterFiles.read(directory);
-    Training.Lora trained = AdapterStart.training(adapter, config(), directory.toString());
-    return new Training.Frozen(trained.modules(), trained.saved());
+  /// The adapter's low-rank updates and the weights that replace the checkpoint's.
+  public Training.Frozen updates() {
+    return updates;
   }
 
   /// Ids that end a text, see [TextEnds].

@@ -11,8 +11,11 @@ import dev.gatun.text.Tokenizer;
 import dev.gatun.text.chat.ChatTemplate;
 import dev.gatun.text.chat.ChatTemplateFiles;
 import dev.gatun.text.chat.Conversation;
+import dev.gatun.text.chat.EndOfTurn;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
 
 /// Takes questions out of data: a prompt with its completion, or a conversation up to the
@@ -20,21 +23,25 @@ import org.jspecify.annotations.Nullable;
 public final class QuestionReader {
   private final Tokenizer tokenizer;
   private final @Nullable ChatTemplate template;
+  private final Set<Integer> stops;
   private final String eos;
 
   /// Questions of one dataset.
   ///
   /// @param list at least one
-  /// @param template of conversations, or null
-  public record Questions(List<Question> list, @Nullable ChatTemplate template) {
+  /// @param stops the tokens with which the chat template ends the assistant's turns; empty without
+  ///   one
+  public record Questions(List<Question> list, Set<Integer> stops) {
     public Questions {
       list = List.copyOf(list);
+      stops = Set.copyOf(stops);
     }
   }
 
-  private QuestionReader(Tokenizer tokenizer, @Nullable ChatTemplate template) {
+  private QuestionReader(Tokenizer tokenizer, @Nullable ChatTemplate template, Set<Integer> stops) {
     this.tokenizer = tokenizer;
     this.template = template;
+    this.stops = stops;
     this.eos = tokenizer.eosToken().orElse("");
   }
 
@@ -47,18 +54,18 @@ public final class QuestionReader {
   public static Questions read(
       Dataset dataset, int most, Tokenizer tokenizer, SftDataOptions options) {
     List<Question> questions = new ArrayList<>();
-    ChatTemplate template;
+    Set<Integer> stops = new TreeSet<>();
     try (RowReader rows = dataset.reader()) {
       Row first = rows.next();
       if (first == null) {
         throw new InputException(dataset.files() + " has no rows");
       }
       ExampleReader examples = new ExampleReader(first, options);
-      template =
+      ChatTemplate template =
           examples.kind().isConversational()
               ? ChatTemplateFiles.open(tokenizer, options.chat().templatePath())
               : null;
-      QuestionReader reader = new QuestionReader(tokenizer, template);
+      QuestionReader reader = new QuestionReader(tokenizer, template, stops);
       for (Row row = first; row != null && questions.size() < most; row = rows.next()) {
         Question question = reader.question(row, examples.read(row));
         if (question != null) {
@@ -71,7 +78,7 @@ public final class QuestionReader {
           "%s: no conversation ends with a text of the assistant, so there is no answer to compare with"
               .formatted(dataset.files().getFirst()));
     }
-    return new Questions(questions, template);
+    return new Questions(questions, stops);
   }
 
   private @Nullable Question question(Row row, SftExample example) {
@@ -96,10 +103,12 @@ public final class QuestionReader {
     if (template == null
         || last < 1
         || !conversation.isAssistant(last)
+        || conversation.messages().get(last).get("tool_calls") != null
         || !(conversation.messages().get(last).get("content") instanceof String expected)) {
       return null;
     }
     String prompt = template.render(conversation.first(last), true).text();
+    EndOfTurn.token(template, conversation, tokenizer).ifPresent(stops::add);
     return new Question(row.where(), prompt, tokenizer.encode(prompt, false), withoutEos(expected));
   }
 

@@ -47,6 +47,7 @@ final class AdapterConfigFile {
           "rank_pattern",
           "target_modules",
           "task_type",
+          "trainable_token_indices",
           "use_dora",
           "use_rslora");
 
@@ -94,7 +95,25 @@ final class AdapterConfigFile {
             ? List.of(json.string("modules_to_save"))
             : json.strings("modules_to_save"),
         json.flag("ensure_weight_tying", false),
-        json.flag("use_dora", false));
+        json.flag("use_dora", false),
+        trainableTokens());
+  }
+
+  /// A list names tokens of the embedding.
+  private LoraConfig.Tokens trainableTokens() {
+    String key = "trainable_token_indices";
+    if (json.isArray(key)) {
+      return new LoraConfig.Tokens.Indices(
+          Map.of("embed_tokens", json.integers(key, 0, Integer.MAX_VALUE)));
+    }
+    JsonObject modules = json.object(key);
+    Map<String, List<Integer>> indices = new LinkedHashMap<>();
+    if (modules != null) {
+      modules
+          .keys()
+          .forEach(name -> indices.put(name, modules.integers(name, 0, Integer.MAX_VALUE)));
+    }
+    return new LoraConfig.Tokens.Indices(indices);
   }
 
   private void requirePlainLora() {

@@ -27,7 +27,6 @@ final class AdapterConfigWriter {
           "monteclora_config",
           "revision",
           "target_parameters",
-          "trainable_token_indices",
           "use_bdlora",
           "velora_config");
   private static final List<String> FALSE = List.of("fan_in_fan_out", "lora_bias", "use_qalora");
@@ -68,6 +67,8 @@ final class AdapterConfigWriter {
     fields.put("rank_pattern", new TreeMap<>(config.rankPattern()));
     fields.put("target_modules", modules(config.targets(), adapter));
     fields.put("task_type", "CAUSAL_LM");
+    Map<String, List<Integer>> tokens = config.tokenIndices();
+    fields.put("trainable_token_indices", tokens.isEmpty() ? null : tokens);
     fields.put("use_dora", config.weightDecomposed());
     fields.put("use_rslora", config.rankStabilized());
     return fields;

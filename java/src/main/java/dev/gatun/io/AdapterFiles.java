@@ -11,6 +11,7 @@ import dev.gatun.tensor.Tensor;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
@@ -31,13 +32,19 @@ public final class AdapterFiles {
   private static final String A = ".lora_A.weight";
   private static final String B = ".lora_B.weight";
   private static final String MAGNITUDE = ".lora_magnitude_vector";
+  private static final String EMBEDDING_A = ".lora_embedding_A";
+  private static final String EMBEDDING_B = ".lora_embedding_B";
+  private static final String BASE = ".base_layer.weight";
   private static final String WEIGHT = ".weight";
-  private static final Set<String> TIED = Set.of("model.embed_tokens", ParameterLayout.HEAD);
+  private static final String EMBEDDING = "model.embed_tokens";
+  private static final Set<String> TIED = Set.of(EMBEDDING, ParameterLayout.HEAD);
 
   /// What PEFT's other methods add beside the two factors.
   private static final Pattern OTHER_METHOD =
       Pattern.compile(
           ".*\\.(lora_embedding_[AB]|lora_[AB]\\.bias|base_layer\\..*|token_adapter\\..*)");
+
+  private static final String TOKENS = ".token_adapter.trainable_tokens_delta";
 
   private AdapterFiles() {}
 
@@ -58,30 +65,36 @@ public final class AdapterFiles {
           config,
           json.optionalString("base_model_name_or_path"),
           modules(file, config),
-          saved(file, config));
+          saved(file, config),
+          tokens(file, config),
+          baseCopies(file));
     }
   }
 
   private static Map<String, LowRank> modules(SafeTensors file, LoraConfig config) {
     Map<String, LowRank> modules = new LinkedHashMap<>();
     for (String name : file.names()) {
-      if (savedModule(name, config) != null || isMagnitude(file, name, config)) {
+      if (savedModule(name, config) != null
+          || baseCopy(file, name) != null
+          || tokenModule(name, config) != null
+          || isMagnitude(file, name, config)) {
         continue;
       }
       String module = module(file, name);
-      String partner = PREFIX + module + (name.endsWith(A) ? B : A);
+      boolean first = name.equals(nameOfA(module));
+      String partner = first ? nameOfB(module) : nameOfA(module);
       if (!file.contains(partner)) {
         throw new InputException(
             "%s holds tensor %s but not %s"
                 .formatted(file.path(), Quoted.of(name), Quoted.of(partner)));
       }
-      if (name.endsWith(A)) {
+      if (first) {
         int rank = config.adapted(module).rank();
         modules.put(
             module,
             new LowRank(
                 factor(file, name, 0, rank),
-                factor(file, PREFIX + module + B, 1, rank),
+                factor(file, partner, 1, rank),
                 magnitude(file, module, config)));
       }
     }
@@ -89,6 +102,34 @@ public final class AdapterFiles {
       throw new InputException("%s holds no LoRA tensors".formatted(file.path()));
     }
     return modules;
+  }
+
+  private static String nameOfA(String module) {
+    return PREFIX + module + (module.equals(EMBEDDING) ? EMBEDDING_A : A);
+  }
+
+  private static String nameOfB(String module) {
+    return PREFIX + module + (module.equals(EMBEDDING) ? EMBEDDING_B : B);
+  }
+
+  /// The module whose base weight a tensor repeats, or null: PEFT writes those of an adapted
+  /// embedding and head.
+  private static @Nullable String baseCopy(SafeTensors file, String name) {
+    return TIED.stream()
+        .filter(module -> name.equals(PREFIX + module + BASE) && file.contains(nameOfA(module)))
+        .findFirst()
+        .orElse(null);
+  }
+
+  private static Map<String, Tensor> baseCopies(SafeTensors file) {
+    Map<String, Tensor> copies = new LinkedHashMap<>();
+    for (String name : file.names()) {
+      String module = baseCopy(file, name);
+      if (module != null) {
+        copies.put(module, matrix(file, name));
+      }
+    }
+    return copies;
   }
 
   /// Whether a tensor is the magnitudes of an update that is there.
@@ -130,6 +171,29 @@ public final class AdapterFiles {
     return Tensor.ofFloats(stored.shape(), stored.toFloats());
   }
 
+  /// The embedding or head whose rows a tensor holds, or null if it holds none that the
+  /// configuration names.
+  private static @Nullable String tokenModule(String name, LoraConfig config) {
+    return TIED.stream()
+        .filter(module ->
+            name.equals(PREFIX + module + TOKENS)
+                && config.tokenIndices().keySet().stream().anyMatch(module::endsWith))
+        .findFirst()
+        .orElse(null);
+  }
+
+  /// The rows of `trainable_token_indices`: the rows themselves, not what was added to them.
+  private static Map<String, Tensor> tokens(SafeTensors file, LoraConfig config) {
+    Map<String, Tensor> rows = new LinkedHashMap<>();
+    for (String name : file.names()) {
+      String module = tokenModule(name, config);
+      if (module != null) {
+        rows.put(module, matrix(file, name));
+      }
+    }
+    return rows;
+  }
+
   /// The weights of `modules_to_save`.
   private static Map<String, Tensor> saved(SafeTensors file, LoraConfig config) {
     Map<String, Tensor> saved = new LinkedHashMap<>();
@@ -163,13 +227,20 @@ public final class AdapterFiles {
   }
 
   private static String module(SafeTensors file, String name) {
-    if (name.startsWith(PREFIX) && (name.endsWith(A) || name.endsWith(B))) {
-      return name.substring(PREFIX.length(), Math.max(PREFIX.length(), name.length() - A.length()));
+    for (String suffix : List.of(A, B, EMBEDDING_A, EMBEDDING_B)) {
+      if (name.startsWith(PREFIX) && name.endsWith(suffix)) {
+        String module =
+            name.substring(
+                PREFIX.length(), Math.max(PREFIX.length(), name.length() - suffix.length()));
+        if (name.equals(nameOfA(module)) || name.equals(nameOfB(module))) {
+          return module;
+        }
+      }
     }
     Matcher other = OTHER_METHOD.matcher(name);
     if (other.matches()) {
       throw new UnsupportedException(
-          "%s: tensor %s belongs to an adapter method that is not supported; only plain LoRA of linear layers is"
+          "%s: tensor %s belongs to an adapter method that is not supported; only LoRA and DoRA of linear layers, and LoRA of embed_tokens and lm_head, are"
               .formatted(file.path(), Quoted.of(name)));
     }
     throw new InputException(
@@ -218,12 +289,13 @@ public final class AdapterFiles {
     adapter
         .modules()
         .forEach((module, update) -> {
-          tensors.put(PREFIX + module + A, update.a());
-          tensors.put(PREFIX + module + B, update.b());
+          tensors.put(nameOfA(module), update.a());
+          tensors.put(nameOfB(module), update.b());
           if (update.magnitude() != null) {
             tensors.put(PREFIX + module + MAGNITUDE, update.magnitude());
           }
         });
+    adapter.tokens().forEach((module, rows) -> tensors.put(PREFIX + module + TOKENS, rows));
     adapter.saved().forEach((module, weight) -> tensors.put(PREFIX + module + WEIGHT, weight));
     SafeTensorsWriter.write(directory.resolve(TENSORS), tensors, Map.of("format", "pt"));
     AtomicFiles.writeText(

@@ -14,19 +14,22 @@ public final class Checkpoint implements StoredTensors {
   private final Path configFile;
   private final ModelConfig config;
   private final GenerationConfig generationConfig;
-  private final TensorFiles tensors;
+  private final StoredTensors tensors;
+  private final boolean rowsChange;
 
   private Checkpoint(
       Path directory,
       Path configFile,
       ModelConfig config,
       GenerationConfig generationConfig,
-      TensorFiles tensors) {
+      StoredTensors tensors,
+      boolean rowsChange) {
     this.directory = directory;
     this.configFile = configFile;
     this.config = config;
     this.generationConfig = generationConfig;
     this.tensors = tensors;
+    this.rowsChange = rowsChange;
   }
 
   /// Opens and validates a checkpoint; whether the tensors fit the configuration is checked when a
@@ -48,7 +51,37 @@ public final class Checkpoint implements StoredTensors {
     GenerationConfig generationConfig =
         Files.exists(generation) ? GenerationConfig.read(generation) : GenerationConfig.EMPTY;
     return new Checkpoint(
-        directory, configFile, config, generationConfig, TensorFiles.open(directory));
+        directory, configFile, config, generationConfig, TensorFiles.open(directory), false);
+  }
+
+  /// The same checkpoint with room for tokens whose rows of the embedding and of an untied head are
+  /// the mean of the rows in front of them. Takes the place of this one, which must not be used or
+  /// closed any more.
+  ///
+  /// @param first id of the first token, at most the vocabulary's size
+  /// @param count at least 1
+  /// @throws InputException if embedding or head are stored in 4 bit
+  public Checkpoint withTokens(int first, int count) {
+    int vocabulary = Math.max(config.vocabulary(), Math.addExact(first, count));
+    return new Checkpoint(
+        directory,
+        configFile,
+        config.withVocabulary(vocabulary),
+        generationConfig,
+        new TokenRows(tensors, config, first, count),
+        rowsChange);
+  }
+
+  /// The same checkpoint for a model that overwrites rows of its embedding and head: a
+  /// [ModelLoader] copies both wherever it would use what is mapped. Takes the place of this one,
+  /// which must not be used or closed any more.
+  public Checkpoint withTrainedRows() {
+    return new Checkpoint(directory, configFile, config, generationConfig, tensors, true);
+  }
+
+  /// See [#withTrainedRows].
+  boolean rowsChange() {
+    return rowsChange;
   }
 
   public Path directory() {

@@ -12,10 +12,12 @@ import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.StreamReadFeature;
 import tools.jackson.core.TokenStreamLocation;
+import tools.jackson.core.json.JsonReadFeature;
 import tools.jackson.core.type.TypeReference;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ObjectNode;
 
 /// A JSON object of a file, read with types and ranges checked: every complaint is an
 /// [InputException] that names the file and the key. A key whose value is `null` counts as absent.
@@ -25,6 +27,8 @@ public final class JsonObject {
       JsonMapper.builder()
           .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
           .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+          // Python writes them, and so do we where a loss has none: readers of numbers refuse them.
+          .enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS)
           .build();
 
   private final Path file;
@@ -59,10 +63,27 @@ public final class JsonObject {
     return objects;
   }
 
+  /// The text of this object with another value under one key.
+  public String textWith(String key, int value) {
+    ObjectNode changed = ((ObjectNode) node).deepCopy().put(key, value);
+    return pretty(changed);
+  }
+
+  /// The text of this object without one key.
+  public String textWithout(String key) {
+    ObjectNode changed = ((ObjectNode) node).deepCopy();
+    changed.remove(key);
+    return pretty(changed);
+  }
+
+  private static String pretty(JsonNode node) {
+    return MAPPER.writerWithDefaultPrettyPrinter().writeValueAsString(node) + "\n";
+  }
+
   /// Parses text that was found in `file`.
   ///
   /// @param part where in the file, for messages; may be empty
-  static JsonObject parse(Path file, String part, String text) {
+  public static JsonObject parse(Path file, String part, String text) {
     String source = part.isEmpty() ? file.toString() : file + ": " + part;
     try {
       JsonNode node = MAPPER.readTree(text);
@@ -124,6 +145,17 @@ public final class JsonObject {
   /// A finite number, or null if absent.
   public @Nullable Double optionalNumber(String key) {
     return has(key) ? toNumber(key, node.get(key)) : null;
+  }
+
+  /// A number or null if absent; infinities count, and what is no number is NaN.
+  public @Nullable Double optionalFloat(String key) {
+    if (!has(key)) {
+      return null;
+    }
+    if (!node.get(key).isNumber()) {
+      throw wrongType(key, "a number");
+    }
+    return node.get(key).doubleValue();
   }
 
   /// A required string.

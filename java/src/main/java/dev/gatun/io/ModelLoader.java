@@ -92,7 +92,7 @@ public final class ModelLoader {
           tensors.put(
               name,
               name.equals(ParameterLayout.EMBEDDING)
-                  ? operand(stored, format)
+                  ? table(stored, format)
                   : TensorPlan.computable(stored, backend));
         });
     layout.linears().forEach((path, shape) -> linears.put(path, plan(path, shape, format, used)));
@@ -177,6 +177,12 @@ public final class ModelLoader {
     return most + TensorArena.ALIGNMENT;
   }
 
+  /// The embedding or the head.
+  private TensorPlan table(Tensor stored, WeightFormat format) {
+    TensorPlan plan = operand(stored, format);
+    return checkpoint.rowsChange() ? plan.copied() : plan;
+  }
+
   private TensorPlan operand(Tensor stored, WeightFormat format) {
     return TensorPlan.rounded(stored, denseType(stored.dtype(), format, backend), backend);
   }
@@ -203,7 +209,9 @@ public final class ModelLoader {
               TensorPlan.asStored(stored, backend).less(subtracted.get(path)),
               new Nf4Layout(shape.dim(0), shape.dim(1), blockSize, doubleQuant, stored.dtype()));
       case WeightFormat.Nf4 _, WeightFormat.Operand _, WeightFormat.AsStored _ ->
-          new LinearPlan.Stored(operand(stored, format).less(subtracted.get(path)));
+          new LinearPlan.Stored(
+              (path.equals(ParameterLayout.HEAD) ? table(stored, format) : operand(stored, format))
+                  .less(subtracted.get(path)));
     };
   }
 

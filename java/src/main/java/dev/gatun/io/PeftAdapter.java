@@ -7,8 +7,12 @@ import dev.gatun.model.ParameterLayout;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.util.Collections;
+import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.OptionalInt;
 import java.util.TreeMap;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /// A LoRA adapter as PEFT stores it.
@@ -16,11 +20,17 @@ import org.jspecify.annotations.Nullable;
 /// @param baseModel `base_model_name_or_path`
 /// @param modules the low-rank updates by module path (`model.layers.0.self_attn.q_proj`), sorted
 /// @param saved weights of `modules_to_save` by module path, F32, sorted
+/// @param tokens rows of `trainable_token_indices` by module path, F32 `[n, H]`, sorted
+/// @param baseCopies weights of the base model that the files repeat, by module path, F32, sorted
 public record PeftAdapter(
     LoraConfig config,
     @Nullable String baseModel,
     Map<String, LowRank> modules,
-    Map<String, Tensor> saved) {
+    Map<String, Tensor> saved,
+    Map<String, Tensor> tokens,
+    Map<String, Tensor> baseCopies) {
+
+  private static final String EMBEDDING = "model.embed_tokens";
 
   /// The two factors of one update.
   ///
@@ -37,6 +47,17 @@ public record PeftAdapter(
   public PeftAdapter {
     modules = Collections.unmodifiableMap(new TreeMap<>(modules));
     saved = Collections.unmodifiableMap(new TreeMap<>(saved));
+    tokens = Collections.unmodifiableMap(new TreeMap<>(tokens));
+    baseCopies = Collections.unmodifiableMap(new TreeMap<>(baseCopies));
+  }
+
+  /// Without repetitions of the base model.
+  public PeftAdapter(
+      LoraConfig config,
+      @Nullable String baseModel,
+      Map<String, LowRank> modules,
+      Map<String, Tensor> saved) {
+    this(config, baseModel, modules, saved, Map.of(), Map.of());
   }
 
   /// Low-rank updates alone.
@@ -44,13 +65,27 @@ public record PeftAdapter(
     this(config, baseModel, modules, Map.of());
   }
 
-  /// Checks that every update belongs to a linear layer of a model and has its sizes. Whether every
-  /// target of the configuration has an update is for the caller who resolves the targets.
+  /// The tokens that the adapter's embedding and head need rows for; empty if it has neither.
+  public OptionalInt vocabulary() {
+    return IntStream.concat(
+            saved.values().stream().mapToInt(weight -> Math.toIntExact(weight.rows())),
+            config.tokenIndices().values().stream()
+                .flatMap(List::stream)
+                .mapToInt(id -> Math.addExact(id, 1)))
+        .max();
+  }
+
+  /// Checks that every update belongs to a layer of a model and has its sizes. Whether every target
+  /// of the configuration has an update is for the caller who resolves the targets.
   ///
   /// @param source where the adapter comes from, for the message
   /// @throws InputException naming the module
   public void requireFits(ModelConfig model, String source) {
-    Map<String, Shape> linears = ParameterLayout.of(model).linears();
+    Map<String, Shape> linears = new HashMap<>(ParameterLayout.of(model).linears());
+    Shape table = Shape.of(model.vocabulary(), model.hidden());
+    linears.put(ParameterLayout.HEAD, table);
+    // An embedding leads from ids to hidden states.
+    linears.put(EMBEDDING, Shape.of(model.hidden(), model.vocabulary()));
     modules.forEach((path, update) -> {
       Shape weight = linears.get(path);
       if (weight == null) {
@@ -66,11 +101,10 @@ public record PeftAdapter(
       }
     });
     saved.forEach((path, weight) -> {
-      Shape expected = Shape.of(model.vocabulary(), model.hidden());
-      if (!weight.shape().equals(expected)) {
+      if (!weight.shape().equals(table)) {
         throw new InputException(
             "%s: the weight of %s has shape %s, and the base model's %s"
-                .formatted(source, Quoted.of(path), weight.shape(), expected));
+                .formatted(source, Quoted.of(path), weight.shape(), table));
       }
     });
   }

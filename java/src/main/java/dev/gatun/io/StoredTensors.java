@@ -7,7 +7,7 @@ import java.util.SequencedSet;
 
 /// Named tensors in mapped files: one file, a directory of shards, or a whole checkpoint.
 public sealed interface StoredTensors extends AutoCloseable
-    permits SafeTensors, TensorFiles, Checkpoint {
+    permits SafeTensors, TensorFiles, TokenRows, Checkpoint {
   /// Names of all tensors.
   SequencedSet<String> names();
 

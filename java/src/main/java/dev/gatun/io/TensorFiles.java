@@ -68,7 +68,8 @@ public final class TensorFiles implements StoredTensors {
   }
 
   private Path shardPath(JsonObject index, String tensor, String fileName) {
-    if (fileName.isEmpty()
+    if (PathText.parse(fileName) == null
+        || fileName.isEmpty()
         || fileName.equals("..")
         || fileName.chars().anyMatch(c -> c == '/' || c == '\\' || c == ':' || c == 0)) {
       throw new InputException(

@@ -55,11 +55,14 @@ public record TensorPlan(
         : new TensorPlan(source, Action.ROUND, dtype);
   }
 
+  /// The same in memory of its own.
+  TensorPlan copied() {
+    return new TensorPlan(source, action == Action.MAP ? Action.COPY : action, dtype, subtracted);
+  }
+
   /// The same of the tensor less a low-rank part, or of the tensor itself.
   TensorPlan less(@Nullable Subtracted part) {
-    return part == null
-        ? this
-        : new TensorPlan(source, action == Action.MAP ? Action.COPY : action, dtype, part);
+    return part == null ? this : new TensorPlan(source, copied().action, dtype, part);
   }
 
   private static boolean isAligned(Tensor source) {

@@ -5,6 +5,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
 import org.jspecify.annotations.Nullable;
@@ -24,6 +25,7 @@ import org.jspecify.annotations.Nullable;
 /// @param modulesToSave ends of the paths of modules that are trained whole
 /// @param ensureWeightTying whether a tied embedding and head stay one when they are trained whole
 /// @param weightDecomposed `use_dora`
+/// @param trainableTokens `trainable_token_indices`
 public record LoraConfig(
     int rank,
     double alpha,
@@ -38,7 +40,8 @@ public record LoraConfig(
     Initialization initialization,
     List<String> modulesToSave,
     boolean ensureWeightTying,
-    boolean weightDecomposed) {
+    boolean weightDecomposed,
+    Tokens trainableTokens) {
 
   public LoraConfig {
     layersToTransform = List.copyOf(layersToTransform);
@@ -47,6 +50,40 @@ public record LoraConfig(
     rankPattern = Collections.unmodifiableMap(new LinkedHashMap<>(rankPattern));
     alphaPattern = Collections.unmodifiableMap(new LinkedHashMap<>(alphaPattern));
     modulesToSave = List.copyOf(modulesToSave);
+  }
+
+  /// No single tokens.
+  public LoraConfig(
+      int rank,
+      double alpha,
+      double dropout,
+      boolean rankStabilized,
+      Modules targets,
+      @Nullable Modules excludeModules,
+      List<Integer> layersToTransform,
+      List<String> layersPattern,
+      Map<String, Integer> rankPattern,
+      Map<String, Double> alphaPattern,
+      Initialization initialization,
+      List<String> modulesToSave,
+      boolean ensureWeightTying,
+      boolean weightDecomposed) {
+    this(
+        rank,
+        alpha,
+        dropout,
+        rankStabilized,
+        targets,
+        excludeModules,
+        layersToTransform,
+        layersPattern,
+        rankPattern,
+        alphaPattern,
+        initialization,
+        modulesToSave,
+        ensureWeightTying,
+        weightDecomposed,
+        Tokens.NONE);
   }
 
   /// Low-rank updates alone.
@@ -95,7 +132,56 @@ public record LoraConfig(
         Initialization.KAIMING_UNIFORM,
         modulesToSave,
         ensureWeightTying,
-        weightDecomposed);
+        weightDecomposed,
+        trainableTokens);
+  }
+
+  /// The same with other single tokens.
+  public LoraConfig withTrainableTokens(Tokens tokens) {
+    return new LoraConfig(
+        rank,
+        alpha,
+        dropout,
+        rankStabilized,
+        targets,
+        excludeModules,
+        layersToTransform,
+        layersPattern,
+        rankPattern,
+        alphaPattern,
+        initialization,
+        modulesToSave,
+        ensureWeightTying,
+        weightDecomposed,
+        tokens);
+  }
+
+  /// The ids of single tokens that are trained, by name of their module.
+  ///
+  /// @throws IllegalStateException if they are those of tokens that are still to be added
+  public Map<String, List<Integer>> tokenIndices() {
+    return switch (trainableTokens) {
+      case Tokens.Indices(Map<String, List<Integer>> modules) -> modules;
+      case Tokens.Added() -> throw new IllegalStateException("the added tokens have no ids yet");
+    };
+  }
+
+  /// Single tokens whose rows are trained.
+  public sealed interface Tokens {
+    /// No tokens.
+    Tokens NONE = new Indices(Map.of());
+
+    /// @param modules ids by `embed_tokens` or `lm_head`
+    record Indices(Map<String, List<Integer>> modules) implements Tokens {
+      public Indices {
+        Map<String, List<Integer>> copy = new TreeMap<>();
+        modules.forEach((name, ids) -> copy.put(name, List.copyOf(ids)));
+        modules = Collections.unmodifiableMap(copy);
+      }
+    }
+
+    /// Those that `added_tokens` adds, wherever they have rows.
+    record Added() implements Tokens {}
   }
 
   /// Whether a module is trained whole, and so no target.

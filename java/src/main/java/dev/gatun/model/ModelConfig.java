@@ -53,6 +53,38 @@ public record ModelConfig(
     return layers.size();
   }
 
+  /// The same model with another number of tokens.
+  public ModelConfig withVocabulary(int tokens) {
+    return new ModelConfig(
+        family,
+        architecture,
+        tokens,
+        hidden,
+        intermediate,
+        heads,
+        keyValueHeads,
+        headSize,
+        layers,
+        activation,
+        normEpsilon,
+        normOffset,
+        queryKeyNorm,
+        biases,
+        rope,
+        attentionScale,
+        embeddingScale,
+        logitScale,
+        logitSoftcap,
+        attentionSoftcap,
+        maxPositions,
+        tiedEmbeddings,
+        dtype,
+        bosTokenId,
+        eosTokenIds,
+        padTokenId,
+        quantization);
+  }
+
   /// One decoder layer.
   ///
   /// @param window keys a query sees, itself included; 0 for all

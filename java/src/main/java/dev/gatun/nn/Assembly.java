@@ -56,6 +56,7 @@ final class Assembly {
       streams.put(linear.path(), streams.size() + 1);
       linears.put(linear.path(), linear);
     }
+    streams.put(ModuleTree.HEAD, streams.size() + 1);
   }
 
   /// The parameters that a model in this training mode holds itself.
@@ -65,7 +66,7 @@ final class Assembly {
     }
     Map<String, LoraModule> adapters = new LinkedHashMap<>(training.adapters());
     List<Parameter.Spec> specs = new ArrayList<>();
-    for (ModuleTree.Linear linear : ModuleTree.linears(config)) {
+    for (ModuleTree.Linear linear : ModuleTree.adaptable(config)) {
       String path = linear.path();
       LoraModule module = adapters.remove(path);
       if (module == null) {
@@ -77,7 +78,9 @@ final class Assembly {
       requireShape(path, "A", module.a().shape(), a);
       requireShape(path, "B", module.b().shape(), b);
       specs.add(new Parameter.Spec(ModuleTree.loraA(path), Kind.LORA_A, a));
-      specs.add(new Parameter.Spec(ModuleTree.loraB(path), Kind.LORA_B, b));
+      // LoRA+ speeds up linear layers only.
+      Kind kindOfB = path.equals(ModuleTree.EMBEDDING) ? Kind.LORA_A : Kind.LORA_B;
+      specs.add(new Parameter.Spec(ModuleTree.loraB(path), kindOfB, b));
       if (module.adapted().weightDecomposed()) {
         specs.add(
             new Parameter.Spec(
@@ -86,10 +89,11 @@ final class Assembly {
     }
     if (!adapters.isEmpty()) {
       throw new InputException(
-          "the adapter updates %s, which is no linear layer of this model; use the base model it was trained on"
+          "the adapter updates %s, which is no layer of this model; use the base model it was trained on"
               .formatted(adapters.keySet().iterator().next()));
     }
     specs.addAll(training.replaced().specs(config));
+    specs.addAll(training.rows().specs(config));
     return specs;
   }
 
@@ -106,7 +110,11 @@ final class Assembly {
     for (int i = 0; i < config.layerCount(); i++) {
       layers.add(new DecoderLayer(attention(i), mlp(i)));
     }
-    boolean inputTrained = gradient(embeddingName()) != null;
+    EmbeddingUpdate update = embeddingUpdate();
+    boolean inputTrained =
+        gradient(embeddingName()) != null
+            || gradient(ModuleTree.tokens(ModuleTree.EMBEDDING)) != null
+            || (update != null && update.isTrained());
     return new DecoderStack(layers, checkpointing, inputTrained, extents);
   }
 
@@ -219,7 +227,32 @@ final class Assembly {
         norm(ModuleTree.FINAL_NORM),
         headWeight(saved),
         gradient(name),
+        rows(config.tiedEmbeddings() && saved == null ? ModuleTree.EMBEDDING : ModuleTree.HEAD),
+        headUpdate(),
         Head.lossConfig(config, options));
+  }
+
+  private @Nullable HeadUpdate headUpdate() {
+    Projection.Lora lora = lora(ModuleTree.HEAD, training.adapters().get(ModuleTree.HEAD), true);
+    return lora == null
+        ? null
+        : new HeadUpdate(
+            lora,
+            gradient(ModuleTree.loraA(ModuleTree.HEAD)),
+            gradient(ModuleTree.loraB(ModuleTree.HEAD)));
+  }
+
+  private @Nullable EmbeddingUpdate embeddingUpdate() {
+    Projection.Lora lora =
+        lora(ModuleTree.EMBEDDING, training.adapters().get(ModuleTree.EMBEDDING), false);
+    return lora == null
+        ? null
+        : new EmbeddingUpdate(
+            lora.a(),
+            lora.b(),
+            lora.scale(),
+            gradient(ModuleTree.loraA(ModuleTree.EMBEDDING)),
+            gradient(ModuleTree.loraB(ModuleTree.EMBEDDING)));
   }
 
   private Weight headWeight(@Nullable String saved) {
@@ -240,10 +273,32 @@ final class Assembly {
     return new Embedding(
         tensor(embeddingName()),
         gradient(embeddingName()),
+        rows(ModuleTree.EMBEDDING),
+        embeddingUpdate(),
         config.embeddingScale(),
         config.padTokenId(),
         options.neftuneAlpha(),
         new Dropout(0, 0, dropoutState));
+  }
+
+  /// The rows of the embedding, or of an untied head, that are trained by themselves.
+  private @Nullable TokenRows rows(String path) {
+    TrainedTokens.Rows rows = training.rows().modules().get(path);
+    if (rows == null) {
+      return null;
+    }
+    Tensor table =
+        path.equals(ModuleTree.EMBEDDING)
+            ? weights.tensor(ModuleTree.EMBEDDING + ".weight")
+            : weights.linear(path) instanceof Weight.Dense head
+                ? head.tensor()
+                : refuseQuantisedRows();
+    return new TokenRows(rows, table, parameters.named(ModuleTree.tokens(path)));
+  }
+
+  private static Tensor refuseQuantisedRows() {
+    throw new InputException(
+        "lm_head is quantised and its rows cannot be trained; leave it out of trainable_token_indices or load a checkpoint that keeps it in 16 bit");
   }
 
   private String embeddingName() {

@@ -16,6 +16,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /// A decoder-only language model on a backend: forward, backward, evaluation and decoding.
@@ -147,6 +148,7 @@ public final class CausalLm implements AutoCloseable {
           parameters.upload(ModuleTree.loraB(path), module.b());
         });
     initializeMagnitudes(training);
+    initializeRows(training);
     training
         .replaced()
         .parameters()
@@ -156,6 +158,25 @@ public final class CausalLm implements AutoCloseable {
                 .ifPresentOrElse(
                     start -> parameters.upload(name, start),
                     () -> parameters.copyFrom(name, base(weights, module.getKey()))));
+  }
+
+  private void initializeRows(Training training) {
+    for (TokenRows rows : tokenRows()) {
+      rows.rows()
+          .start()
+          .ifPresentOrElse(
+              start -> parameters.upload(rows.parameter().name(), start),
+              () -> rows.take(parameters));
+      rows.place(backend);
+    }
+  }
+
+  /// The rows of the embedding and of an untied head that are trained by themselves.
+  private List<TokenRows> tokenRows() {
+    return Stream.of(Optional.ofNullable(embedding.rows()), Optional.ofNullable(head.rows()))
+        .flatMap(Optional::stream)
+        .distinct()
+        .toList();
   }
 
   /// Magnitudes that an adapter does not have start as the norms.
@@ -173,10 +194,11 @@ public final class CausalLm implements AutoCloseable {
     decomposed.forEach(linear -> linear.computeNorms(backend, arenas.activations()));
   }
 
-  /// Before a pass: an optimiser may have moved the factors since the last one.
-  private void refreshNorms() {
+  /// Before a pass: an optimiser may have moved factors and rows since the last one.
+  private void refresh() {
     if (parameters.isTrainable()) {
       computeNorms();
+      tokenRows().forEach(rows -> rows.place(backend));
     }
   }
 
@@ -302,7 +324,10 @@ public final class CausalLm implements AutoCloseable {
   private DeviceBatch upload(Uploads uploads, BatchInput input) {
     requireIds(input.inputIds());
     requireIds(input.targetLabels());
-    return DeviceBatch.upload(uploads, tables, input)
+    TokenRows rows = parameters.isTrainable() ? embedding.rows() : null;
+    int[] places =
+        rows == null ? null : TokenRows.places(rows.rows(), input.inputIds(), config.padTokenId());
+    return DeviceBatch.upload(uploads, tables, input, places)
         .planned(backend, uploads.arena(), config, parameters.isTrainable());
   }
 
@@ -324,7 +349,7 @@ public final class CausalLm implements AutoCloseable {
     if (!parameters.isTrainable()) {
       throw new IllegalStateException("a frozen model has no backward pass");
     }
-    refreshNorms();
+    refresh();
     Pass whole = pass(batch.tokens(), true, null, Probe.NONE);
     long start = arenas.activations().mark();
     Tensor wide = LinearGroup.allocate(config.hidden() + stack.gradientRoom(), whole);
@@ -345,7 +370,7 @@ public final class CausalLm implements AutoCloseable {
   }
 
   private void evaluate(DeviceBatch batch, Pass pass) {
-    refreshNorms();
+    refresh();
     long start = arenas.activations().mark();
     Tensor x = pass.activation(batch.tokenCount(), config.hidden());
     embedding.forward(x, pass);
@@ -368,7 +393,7 @@ public final class CausalLm implements AutoCloseable {
   }
 
   private Tensor decode(KvCache.Step step) {
-    refreshNorms();
+    refresh();
     TensorArena arena = arenas.activations();
     long start = arena.mark();
     int rows = step.segments().size();
@@ -397,11 +422,10 @@ public final class CausalLm implements AutoCloseable {
 
   /// Runs a batch without dropout and keeps what [Inspection] holds, in memory of its own.
   public Inspection inspect(DeviceBatch batch) {
-    refreshNorms();
+    refresh();
     long rows = batch.tokenCount();
     long bytes =
-        TensorArena.sizeOf(DType.F32, rows * config.vocabulary())
-            + backend.matmul().scratchBytes(rows, List.of(head.projection()));
+        TensorArena.sizeOf(DType.F32, rows * config.vocabulary()) + head.logitsBytes(rows, backend);
     try (TensorArena extra = backend.arena("inspection", bytes)) {
       Tensor logits = extra.allocate(DType.F32, Shape.of(rows, config.vocabulary()));
       Pass pass = pass(batch.tokens(), false, null, Probe.NONE);

@@ -25,10 +25,15 @@ public final class DeviceBatch {
   }
 
   /// Uploads what passes read. The batch has no outputs yet.
-  static DeviceBatch upload(Uploads uploads, RopeTables tables, BatchInput input) {
+  ///
+  /// @param places where gradients of tokens go, or null, see [TokenRows#places]
+  static DeviceBatch upload(
+      Uploads uploads, RopeTables tables, BatchInput input, int @Nullable [] places) {
     LossOps.Targets targets =
         new LossOps.Targets(uploads.ints(input.targetRows()), uploads.ints(input.targetLabels()));
-    return new DeviceBatch(tokens(uploads, tables, input), targets, null);
+    Tokens tokens = tokens(uploads, tables, input);
+    Tensor uploaded = places == null ? null : uploads.ints(places);
+    return new DeviceBatch(tokens.withPlaces(uploaded), targets, null);
   }
 
   /// This batch with the attention of all layers planned, in `arena`.

@@ -8,12 +8,16 @@ import org.jspecify.annotations.Nullable;
 ///
 /// @param table `[V, H]`
 /// @param gradient F32 `[V, H]`, or null if frozen
+/// @param rows its rows that are trained by themselves, or null
+/// @param update its low-rank update, or null
 /// @param paddingId id that gets no gradient here, as in PyTorch's `padding_idx`; null for none
 /// @param neftuneAlpha 0 for no noise
 /// @param noise its stream
 record Embedding(
     Tensor table,
     @Nullable Tensor gradient,
+    @Nullable TokenRows rows,
+    @Nullable EmbeddingUpdate update,
     float scale,
     @Nullable Integer paddingId,
     float neftuneAlpha,
@@ -22,6 +26,9 @@ record Embedding(
   /// @param y `[T, H]`
   void forward(Tensor y, Pass pass) {
     pass.backend().embedding().gather(y, table, pass.tokens().ids(), scale);
+    if (update != null) {
+      update.forward(y, scale, pass);
+    }
     if (pass.training() && neftuneAlpha > 0) {
       // The length is that of the packed batch, as for a padding-free batch in the original.
       double elements = (double) pass.tokenCount() * y.cols();
@@ -32,6 +39,12 @@ record Embedding(
   }
 
   void backward(Tensor dy, Pass pass) {
+    if (update != null) {
+      update.backward(dy, scale, paddingId, pass);
+    }
+    if (rows != null) {
+      rows.scatter(dy, scale, pass);
+    }
     if (gradient == null) {
       return;
     }

@@ -98,9 +98,17 @@ final class LinearGroup {
 
   /// `[T, columns]` whose rows start at multiples of 16 bytes, wide ones of 128.
   static Tensor allocate(long columns, Pass pass) {
+    return allocate(pass.tokenCount(), columns, pass);
+  }
+
+  /// The same of another number of rows.
+  static Tensor allocate(long rows, long columns, Pass pass) {
+    return pass.activation(rows, padded(columns)).columns(0, columns);
+  }
+
+  static long padded(long columns) {
     int unit = columns < WIDE ? VECTOR : LINE;
-    long padded = (columns + unit - 1) / unit * unit;
-    return pass.activation(pass.tokenCount(), padded).columns(0, columns);
+    return (columns + unit - 1) / unit * unit;
   }
 
   private Inner inner(Tensor buffer, long first) {

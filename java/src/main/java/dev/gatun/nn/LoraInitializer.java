@@ -23,7 +23,7 @@ public final class LoraInitializer {
       LoraConfig.Initialization initialization,
       long seed) {
     SortedMap<String, LoraModule> modules = new TreeMap<>();
-    for (ModuleTree.Linear linear : ModuleTree.linears(model)) {
+    for (ModuleTree.Linear linear : ModuleTree.adaptable(model)) {
       LoraConfig.Adapted adapted = targets.get(linear.path());
       if (adapted != null) {
         long stream = mix(seed ^ hash(linear.path()));
@@ -40,6 +40,9 @@ public final class LoraInitializer {
       long stream) {
     Shape a = Shape.of(adapted.rank(), linear.in());
     Shape b = Shape.of(linear.out(), adapted.rank());
+    if (linear.path().equals(ModuleTree.EMBEDDING)) {
+      return embedding(adapted, a, b, initialization, stream);
+    }
     return switch (initialization) {
       // kaiming_uniform with a = √5: bound √(6 / ((1 + a²)·in)) = 1/√in.
       case KAIMING_UNIFORM -> new LoraModule(adapted, bounded(a, stream), zeros(b));
@@ -47,6 +50,25 @@ public final class LoraInitializer {
       case UNIFORM ->
           new LoraModule(adapted, bounded(a, stream), bounded(b, mix(stream + GOLDEN_GAMMA)));
       case ORTHOGONAL -> orthogonal(linear, adapted, stream);
+      case PISSA, LOFTQ ->
+          throw new IllegalArgumentException(initialization + " starts from the weights");
+    };
+  }
+
+  /// PEFT's for an embedding: what is looked up starts at zero.
+  private static LoraModule embedding(
+      LoraConfig.Adapted adapted,
+      Shape a,
+      Shape b,
+      LoraConfig.Initialization initialization,
+      long stream) {
+    Tensor up = normal(b, 1, mix(stream + GOLDEN_GAMMA));
+    return switch (initialization) {
+      case KAIMING_UNIFORM, GAUSSIAN -> new LoraModule(adapted, zeros(a), up);
+      case UNIFORM -> new LoraModule(adapted, normal(a, 1, stream), up);
+      case ORTHOGONAL ->
+          throw new InputException(
+              "init_lora_weights: orthogonal is for linear layers, and target_modules include embed_tokens; leave one of them out");
       case PISSA, LOFTQ ->
           throw new IllegalArgumentException(initialization + " starts from the weights");
     };

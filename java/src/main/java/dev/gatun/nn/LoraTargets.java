@@ -36,8 +36,9 @@ public final class LoraTargets {
 
   /// The adapted modules by path.
   ///
-  /// @throws InputException if nothing matches, or something that is no linear layer
-  /// @throws UnsupportedException if the embedding or the output head is a target
+  /// @throws InputException if nothing matches, or something that has no weight matrix
+  /// @throws UnsupportedException if the embedding or the output head is a target of an update that
+  ///   is not plain
   public static SortedMap<String, LoraConfig.Adapted> resolve(LoraConfig lora, ModelConfig model) {
     return new LoraTargets(lora, model).resolve();
   }
@@ -105,14 +106,25 @@ public final class LoraTargets {
 
   private void requireLinear(String module) {
     if (module.equals(ModuleTree.EMBEDDING) || module.equals(ModuleTree.HEAD)) {
-      throw new UnsupportedException(
-          "target_modules (%s) include %s, and low-rank updates of the embedding or the output head are not supported; name linear layers of the decoder only"
-              .formatted(describe(lora.targets()), module));
+      requirePlain(module);
+      return;
     }
     if (!linears.contains(module)) {
       throw new InputException(
           "target_modules (%s) match %s, which is no linear layer; name linear layers such as q_proj, or use all-linear"
               .formatted(describe(lora.targets()), module));
+    }
+  }
+
+  private void requirePlain(String module) {
+    String asked =
+        lora.weightDecomposed()
+            ? "use_dora"
+            : lora.ensureWeightTying() && model.tiedEmbeddings() ? "ensure_weight_tying" : null;
+    if (asked != null) {
+      throw new UnsupportedException(
+          "target_modules (%s) include %s, and %s is not supported for low-rank updates of the embedding or the output head; leave one of them out"
+              .formatted(describe(lora.targets()), module, asked));
     }
   }
 

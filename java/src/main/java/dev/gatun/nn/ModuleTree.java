@@ -45,6 +45,15 @@ public final class ModuleTree {
     return linears;
   }
 
+  /// What low-rank updates can be of: [#linears], the output head, and the embedding seen as a
+  /// layer from ids to hidden states.
+  public static List<Linear> adaptable(ModelConfig config) {
+    List<Linear> all = new ArrayList<>(linears(config));
+    all.add(new Linear(HEAD, config.vocabulary(), config.hidden(), false));
+    all.add(new Linear(EMBEDDING, config.hidden(), config.vocabulary(), false));
+    return all;
+  }
+
   /// Every module of the model but the root: what target patterns are matched against.
   static List<String> modules(ModelConfig config) {
     List<String> modules = new ArrayList<>(List.of("model", EMBEDDING, "model.layers"));
@@ -89,7 +98,9 @@ public final class ModuleTree {
 
   /// PEFT's names of the two halves of a low-rank update.
   public static String loraA(String module) {
-    return "base_model.model." + module + ".lora_A.weight";
+    return "base_model.model."
+        + module
+        + (module.equals(EMBEDDING) ? ".lora_embedding_A" : ".lora_A.weight");
   }
 
   /// PEFT's name of the magnitudes of a weight-decomposed update.
@@ -102,8 +113,15 @@ public final class ModuleTree {
     return "base_model.model." + module + ".modules_to_save.weight";
   }
 
+  /// PEFT's name of rows that are trained by themselves, see [TrainedTokens].
+  public static String tokens(String module) {
+    return "base_model.model." + module + ".token_adapter.trainable_tokens_delta";
+  }
+
   /// See [#loraA].
   public static String loraB(String module) {
-    return "base_model.model." + module + ".lora_B.weight";
+    return "base_model.model."
+        + module
+        + (module.equals(EMBEDDING) ? ".lora_embedding_B" : ".lora_B.weight");
   }
 }

@@ -29,6 +29,7 @@ public record Parameter(
     WEIGHT,
     LORA_A,
     LORA_B,
+    TOKENS,
     LORA_MAGNITUDE,
     BIAS,
     NORM

@@ -194,6 +194,12 @@ public final class Parameters {
     refreshCompute(parameter);
   }
 
+  /// Replaces some rows of a parameter by a tensor in the backend's memory.
+  void copyRows(Parameter parameter, long first, Tensor rows) {
+    backend.tensor().copy(parameter.master().rows(first, rows.rows()), rows);
+    refreshCompute(parameter);
+  }
+
   private void refreshCompute(Parameter parameter) {
     if (hasComputeCopies()) {
       backend.tensor().copy(parameter.compute(), parameter.master());

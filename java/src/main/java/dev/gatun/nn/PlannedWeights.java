@@ -46,7 +46,7 @@ public final class PlannedWeights {
             linears.put(ModuleTree.HEAD, new Weight.Dense(tensor(type, spec.shape().toArray())));
         case EMBEDDING, NORM, BIAS ->
             tensors.put(spec.name(), tensor(type, spec.shape().toArray()));
-        case WEIGHT, LORA_A, LORA_B, LORA_MAGNITUDE -> {
+        case WEIGHT, LORA_A, LORA_B, LORA_MAGNITUDE, TOKENS -> {
           // Linears are above; a checkpoint has no updates.
         }
       }

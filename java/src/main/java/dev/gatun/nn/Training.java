@@ -13,9 +13,16 @@ public sealed interface Training {
   ///
   /// @param modules by module path: `model.layers.0.self_attn.q_proj`
   /// @param saved what is trained whole beside them
-  record Lora(SortedMap<String, LoraModule> modules, ModulesToSave saved) implements Training {
+  /// @param tokens single rows that are trained beside them
+  record Lora(SortedMap<String, LoraModule> modules, ModulesToSave saved, TrainedTokens tokens)
+      implements Training {
     public Lora {
       modules = sorted(modules);
+    }
+
+    /// No single rows.
+    public Lora(SortedMap<String, LoraModule> modules, ModulesToSave saved) {
+      this(modules, saved, TrainedTokens.none());
     }
 
     /// Low-rank updates alone.
@@ -33,9 +40,16 @@ public sealed interface Training {
   ///
   /// @param modules low-rank updates that take part in the forward pass; may be empty
   /// @param saved weights that take the place of the base model's
-  record Frozen(SortedMap<String, LoraModule> modules, ModulesToSave saved) implements Training {
+  /// @param tokens rows that take the place of the base model's
+  record Frozen(SortedMap<String, LoraModule> modules, ModulesToSave saved, TrainedTokens tokens)
+      implements Training {
     public Frozen {
       modules = sorted(modules);
+    }
+
+    /// No single rows.
+    public Frozen(SortedMap<String, LoraModule> modules, ModulesToSave saved) {
+      this(modules, saved, TrainedTokens.none());
     }
   }
 
@@ -47,7 +61,7 @@ public sealed interface Training {
   /// Low-rank training of modules whose values do not exist yet, for [CausalLm#memoryNeed].
   static Lora planned(SortedMap<String, LoraConfig.Adapted> targets, ModelConfig model) {
     SortedMap<String, LoraModule> modules = new TreeMap<>();
-    for (ModuleTree.Linear linear : ModuleTree.linears(model)) {
+    for (ModuleTree.Linear linear : ModuleTree.adaptable(model)) {
       LoraConfig.Adapted adapted = targets.get(linear.path());
       if (adapted != null) {
         modules.put(linear.path(), LoraModule.planned(adapted, linear));
@@ -62,6 +76,15 @@ public sealed interface Training {
       case Lora lora -> lora.modules();
       case Frozen frozen -> frozen.modules();
       case Full _ -> new TreeMap<>();
+    };
+  }
+
+  /// What takes the place of single rows of the base model's weights.
+  default TrainedTokens rows() {
+    return switch (this) {
+      case Lora lora -> lora.tokens();
+      case Frozen frozen -> frozen.tokens();
+      case Full _ -> TrainedTokens.none();
     };
   }
 

@@ -48,6 +48,13 @@ public interface Backend extends AutoCloseable {
   /// Reserves `bytes` of this backend's memory under a name that memory reports show.
   TensorArena arena(String name, long bytes);
 
+  /// Reserves host memory, pinned on a GPU, whose tensors ops take as they do others, at the speed
+  /// of the bus: for what is touched once in an update. [#uploadAfter] and [#offload] do not take
+  /// them. Where arenas are host memory anyway, an arena as any other.
+  default TensorArena hostArena(String name, long bytes) {
+    return arena(name, bytes);
+  }
+
   /// Copies host memory into a contiguous tensor of this backend. The source may be reused when the
   /// call returns.
   void upload(Tensor destination, MemorySegment source);
@@ -65,7 +72,8 @@ public interface Backend extends AutoCloseable {
   /// @param slotBytes of every slot
   OffloadBuffer offload(String name, List<Long> slotBytes);
 
-  /// Bytes that [#offload] can reserve in all; `Long.MAX_VALUE` if that is not known.
+  /// Bytes that [#offload] and [#hostArena] can reserve in all; `Long.MAX_VALUE` if that is not
+  /// known.
   default long offloadMemoryBytes() {
     return Long.MAX_VALUE;
   }

@@ -2,6 +2,7 @@ package dev.gatun.op;
 
 import dev.gatun.quant.Weight;
 import dev.gatun.tensor.Tensor;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /// Output head and cross-entropy in one: `[T, V]` logits never exist, and rows without a target are
@@ -16,6 +17,7 @@ public interface LossOps {
   /// @param hidden `[T, H]` after the final norm, activation type
   /// @param head `[V, H]`
   /// @param bias `[V]` or null
+  /// @param update what is added to `hidden·Wᵀ`, or null
   /// @param targets which rows are trained, on what
   /// @param scratch holds one chunk of logits, see [#scratchBytes]
   void linearCrossEntropy(
@@ -24,12 +26,33 @@ public interface LossOps {
       Tensor hidden,
       Weight head,
       @Nullable Tensor bias,
+      @Nullable Update update,
       Targets targets,
       Config config,
       TensorArena scratch);
 
+  /// The same without an update.
+  default void linearCrossEntropy(
+      Outputs outputs,
+      @Nullable Gradients gradients,
+      Tensor hidden,
+      Weight head,
+      @Nullable Tensor bias,
+      Targets targets,
+      Config config,
+      TensorArena scratch) {
+    linearCrossEntropy(outputs, gradients, hidden, head, bias, null, targets, config, scratch);
+  }
+
   /// Scratch bytes that [#linearCrossEntropy] needs at most.
-  long scratchBytes(long trainedRows, Weight head, Config config);
+  ///
+  /// @param rank of the update, 0 without one
+  long scratchBytes(long trainedRows, Weight head, int rank, Config config);
+
+  /// The same without an update.
+  default long scratchBytes(long trainedRows, Weight head, Config config) {
+    return scratchBytes(trainedRows, head, 0, config);
+  }
 
   /// Labels with this value are not trained on.
   int IGNORE_INDEX = -100;
@@ -58,7 +81,35 @@ public interface LossOps {
   /// @param head F32 `[V, H]`, added to, or null if frozen
   /// @param bias F32 `[V]`, added to, or null if frozen
   /// @param upstream F32 `[1]`, usually 1 / number of trained tokens of the step
-  record Gradients(Tensor hidden, @Nullable Tensor head, @Nullable Tensor bias, Tensor upstream) {}
+  /// @param headRows rows of the head that are trained where others are frozen; may be empty
+  record Gradients(
+      Tensor hidden,
+      @Nullable Tensor head,
+      @Nullable Tensor bias,
+      Tensor upstream,
+      List<HeadRows> headRows) {
+    public Gradients {
+      headRows = List.copyOf(headRows);
+    }
+
+    /// The head is trained whole or not at all.
+    public Gradients(Tensor hidden, @Nullable Tensor head, @Nullable Tensor bias, Tensor upstream) {
+      this(hidden, head, bias, upstream, List.of());
+    }
+  }
+
+  /// Gradient of the head's rows from `first` on.
+  ///
+  /// @param gradient F32 `[n, H]`, added to
+  record HeadRows(long first, Tensor gradient) {}
+
+  /// A low-rank update of the head; gradients are used where [Gradients] are.
+  ///
+  /// @param term inner tensor `[T, R]` and B `[V, R]`
+  /// @param innerGradient `[T, R]` activation type, replaced by `scale·dz·B` (zero in untrained
+  ///   rows); null to evaluate only
+  /// @param b F32 `[V, R]`, added to, or null if frozen
+  record Update(LowRankTerm term, @Nullable Tensor innerGradient, @Nullable Tensor b) {}
 
   /// How logits become a loss.
   ///

@@ -88,7 +88,15 @@ public interface MatmulOps {
   }
 
   /// `logits = x·Wᵀ (+ bias)`, written as F32 `[T, out]`: the output head when tokens are sampled.
-  void logits(Tensor logits, Tensor x, Weight head, @Nullable Tensor bias, TensorArena scratch);
+  ///
+  /// @param update added to it, or null
+  void logits(
+      Tensor logits,
+      Tensor x,
+      Weight head,
+      @Nullable Tensor bias,
+      @Nullable LowRankTerm update,
+      TensorArena scratch);
 
   /// Whether products are faster with decoded values beside 4-bit weights, see [Weight.Decoded].
   default boolean usesDecoded() {

@@ -223,7 +223,12 @@ public final class PlanningBackend implements Backend {
 
     @Override
     public void logits(
-        Tensor logits, Tensor x, Weight head, @Nullable Tensor bias, TensorArena scratch) {
+        Tensor logits,
+        Tensor x,
+        Weight head,
+        @Nullable Tensor bias,
+        @Nullable LowRankTerm update,
+        TensorArena scratch) {
       take(scratch, scratchBytes(x.rows(), List.of(new Projection(head, bias, null))));
     }
 
@@ -356,15 +361,17 @@ public final class PlanningBackend implements Backend {
         Tensor hidden,
         Weight head,
         @Nullable Tensor bias,
+        @Nullable Update update,
         Targets targets,
         LossOps.Config config,
         TensorArena scratch) {
-      take(scratch, scratchBytes(targets.count(), head, config));
+      int rank = update == null ? 0 : update.term().rank();
+      take(scratch, scratchBytes(targets.count(), head, rank, config));
     }
 
     @Override
-    public long scratchBytes(long trainedRows, Weight head, LossOps.Config config) {
-      return real.loss().scratchBytes(trainedRows, head, config);
+    public long scratchBytes(long trainedRows, Weight head, int rank, LossOps.Config config) {
+      return real.loss().scratchBytes(trainedRows, head, rank, config);
     }
   }
 
@@ -372,6 +379,17 @@ public final class PlanningBackend implements Backend {
     @Override
     public void gather(Tensor y, Tensor table, Tensor ids, float scale) {
       // No scratch.
+    }
+
+    @Override
+    public void gatherColumns(Tensor y, Tensor table, Tensor ids, float scale) {
+      // No scratch.
+    }
+
+    @Override
+    public void scatterAddColumns(
+        Tensor dtable, Tensor dy, Tensor ids, float scale, TensorArena scratch) {
+      take(scratch, scratchBytes(dy.rows(), dy.cols(), dtable.cols()));
     }
 
     @Override

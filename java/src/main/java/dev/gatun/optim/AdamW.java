@@ -20,14 +20,24 @@ public final class AdamW implements Optimizer {
   private final State state;
   private long steps;
 
-  /// Moments start at zero.
+  /// Moments start at zero, in the backend's memory.
   public AdamW(
       Backend backend, Parameters parameters, List<ParameterGroup> groups, Settings settings) {
+    this(backend, parameters, groups, settings, StatePlace.DEVICE);
+  }
+
+  /// Moments start at zero.
+  public AdamW(
+      Backend backend,
+      Parameters parameters,
+      List<ParameterGroup> groups,
+      Settings settings,
+      StatePlace place) {
     this.backend = backend;
     this.parameters = parameters;
     this.groups = List.copyOf(groups);
     this.settings = settings;
-    this.state = new State(backend, parameters, List.of(FIRST, SECOND));
+    this.state = new State(backend, parameters, List.of(FIRST, SECOND), place);
   }
 
   /// PyTorch's names: `betas` and `eps`.

@@ -34,17 +34,23 @@ public final class AdamW8bit implements Optimizer {
       Parameters parameters,
       List<ParameterGroup> groups,
       AdamW.Settings settings,
-      long smallest) {
+      long smallest,
+      StatePlace place) {
     this.backend = backend;
     this.parameters = parameters;
     this.groups = List.copyOf(groups);
     this.settings = settings;
-    this.state = new MixedState(backend, parameters, smallest, MOMENTS);
+    this.state = new MixedState(backend, parameters, smallest, MOMENTS, place);
   }
 
   /// Bytes of state for parameters laid out in that order.
   public static long byteSize(List<Parameter> parameters, long smallest) {
     return new StateLayout(parameters, smallest).byteSize(MOMENTS.size());
+  }
+
+  /// Bytes that stay in the backend's memory wherever the state lies.
+  public static long tableBytes() {
+    return StateLayout.tableBytes(MOMENTS.size());
   }
 
   @Override

@@ -23,12 +23,16 @@ public final class Lion implements Optimizer {
 
   /// The moment starts at zero.
   public Lion(
-      Backend backend, Parameters parameters, List<ParameterGroup> groups, Settings settings) {
+      Backend backend,
+      Parameters parameters,
+      List<ParameterGroup> groups,
+      Settings settings,
+      StatePlace place) {
     this.backend = backend;
     this.parameters = parameters;
     this.groups = List.copyOf(groups);
     this.settings = settings;
-    this.state = new MixedState(backend, parameters, settings.smallest(), MOMENTS);
+    this.state = new MixedState(backend, parameters, settings.smallest(), MOMENTS, place);
   }
 
   /// @param smallest elements from which on a parameter has an 8-bit moment
@@ -47,6 +51,11 @@ public final class Lion implements Optimizer {
   /// Bytes of state for parameters laid out in that order.
   public static long byteSize(List<Parameter> parameters, Settings settings) {
     return new StateLayout(parameters, settings.smallest()).byteSize(MOMENTS.size());
+  }
+
+  /// Bytes that stay in the backend's memory wherever the state lies.
+  public static long tableBytes() {
+    return StateLayout.tableBytes(MOMENTS.size());
   }
 
   @Override

@@ -31,14 +31,23 @@ final class MixedState implements AutoCloseable {
   private final Backend backend;
   private final Parameters parameters;
   private final StateLayout layout;
+  // Every block of every kernel reads the tables, so they stay on the device.
+  private final TensorArena tables;
   private final TensorArena arena;
   private final List<Moment> moments = new ArrayList<>();
 
-  MixedState(Backend backend, Parameters parameters, long smallest, List<Codes> kinds) {
+  MixedState(
+      Backend backend, Parameters parameters, long smallest, List<Codes> kinds, StatePlace place) {
     this.backend = backend;
     this.parameters = parameters;
     layout = new StateLayout(parameters.all(), smallest);
-    arena = backend.arena("optimizer", layout.byteSize(kinds.size()));
+    tables = backend.arena("optimizer tables", StateLayout.tableBytes(kinds.size()));
+    try {
+      arena = place.arena(backend, "optimizer", layout.momentBytes(kinds.size()));
+    } catch (RuntimeException e) {
+      tables.close();
+      throw e;
+    }
     for (Codes kind : kinds) {
       moments.add(moment(kind));
     }
@@ -49,7 +58,7 @@ final class MixedState implements AutoCloseable {
         new Moment(
             zeros(DType.U8, layout.eightBitCount()),
             zeros(DType.F32, layout.eightBitCount() / Blockwise.BLOCK),
-            zeros(DType.F32, 256),
+            tables.allocate(DType.F32, Shape.of(256)),
             zeros(DType.F32, layout.fullCount()));
     float[] map =
         switch (kind) {
@@ -154,5 +163,6 @@ final class MixedState implements AutoCloseable {
   @Override
   public void close() {
     arena.close();
+    tables.close();
   }
 }

@@ -94,7 +94,7 @@ public record ParameterGroup(
     return switch (parameter.kind()) {
       case EMBEDDING, HEAD -> rates.embedding() == rates.others() ? Role.OTHER : Role.EMBEDDING;
       case LORA_B, LORA_MAGNITUDE -> rates.loraB() == rates.others() ? Role.OTHER : Role.LORA_B;
-      case WEIGHT, LORA_A, BIAS, NORM -> Role.OTHER;
+      case WEIGHT, LORA_A, TOKENS, BIAS, NORM -> Role.OTHER;
     };
   }
 

@@ -25,7 +25,9 @@ public final class Sgd implements Optimizer {
     this.parameters = parameters;
     this.groups = List.copyOf(groups);
     this.momentum = momentum;
-    this.state = new State(backend, parameters, momentum == 0 ? List.of() : List.of(MOMENTUM));
+    this.state =
+        new State(
+            backend, parameters, momentum == 0 ? List.of() : List.of(MOMENTUM), StatePlace.DEVICE);
   }
 
   /// Bytes of state for parameters that take `flatCount` elements, gaps included.

@@ -18,11 +18,11 @@ final class State implements AutoCloseable {
   private final TensorArena arena;
   private final Map<String, Tensor> buffers = new LinkedHashMap<>();
 
-  State(Backend backend, Parameters parameters, List<String> kinds) {
+  State(Backend backend, Parameters parameters, List<String> kinds, StatePlace place) {
     this.backend = backend;
     this.parameters = parameters;
     long count = parameters.masters().count();
-    arena = backend.arena("optimizer", byteSize(count, kinds.size()));
+    arena = place.arena(backend, "optimizer", byteSize(count, kinds.size()));
     for (String kind : kinds) {
       Tensor buffer = arena.allocate(DType.F32, Shape.of(count));
       backend.tensor().zero(buffer);

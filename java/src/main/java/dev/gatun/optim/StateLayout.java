@@ -82,11 +82,20 @@ final class StateLayout {
     return fullCount;
   }
 
-  /// Bytes of the arena that holds `moments` moments.
+  /// Bytes of `moments` moments, their tables among them.
   long byteSize(int moments) {
+    return tableBytes(moments) + momentBytes(moments);
+  }
+
+  /// Bytes of what codes stand for, for `moments` moments.
+  static long tableBytes(int moments) {
+    return moments * TensorArena.sizeOf(DType.F32, 256);
+  }
+
+  /// Bytes of `moments` moments without tables.
+  long momentBytes(int moments) {
     long codes = TensorArena.sizeOf(DType.U8, eightBitCount);
     long scales = TensorArena.sizeOf(DType.F32, eightBitCount / Blockwise.BLOCK);
-    long map = TensorArena.sizeOf(DType.F32, 256);
-    return moments * (codes + scales + map + TensorArena.sizeOf(DType.F32, fullCount));
+    return moments * (codes + scales + TensorArena.sizeOf(DType.F32, fullCount));
   }
 }

@@ -5,11 +5,14 @@ import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
 import ai.djl.huggingface.tokenizers.jni.CharSpan;
 import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
 import dev.gatun.InputException;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -39,15 +42,36 @@ public final class Tokenizer implements AutoCloseable {
   private final HuggingFaceTokenizer tokenizer;
   private final TokenizerFile vocabulary;
   private final SpecialTokens special;
+  private final Changes changes;
   private final ReentrantReadWriteLock lock = new ReentrantReadWriteLock();
   private boolean closed;
 
   private Tokenizer(
-      Path file, HuggingFaceTokenizer tokenizer, TokenizerFile vocabulary, SpecialTokens special) {
+      Path file,
+      HuggingFaceTokenizer tokenizer,
+      TokenizerFile vocabulary,
+      SpecialTokens special,
+      Changes changes) {
     this.file = file;
     this.tokenizer = tokenizer;
     this.vocabulary = vocabulary;
     this.special = special;
+    this.changes = changes;
+  }
+
+  /// What was added to a tokenizer when it was opened.
+  ///
+  /// @param tokens the new tokens; their ids follow one another
+  /// @param firstId the id of the first; without new tokens the one it would have
+  /// @param known tokens that the tokenizer had already
+  /// @param files the texts of the files that differ for it, by name
+  public record Changes(
+      List<String> tokens, int firstId, List<String> known, Map<String, String> files) {
+    public Changes {
+      tokens = List.copyOf(tokens);
+      known = List.copyOf(known);
+      files = Map.copyOf(files);
+    }
   }
 
   /// Opens a tokenizer. The caller closes it.
@@ -56,6 +80,14 @@ public final class Tokenizer implements AutoCloseable {
   ///   `tokenizer_config.json` and `special_tokens_map.json` name the special tokens
   /// @throws InputException if a file is missing or malformed
   public static Tokenizer open(Path path) {
+    return open(path, AddedTokens.NONE);
+  }
+
+  /// Opens a tokenizer and adds tokens to it; those that it has already stay what they are. Its
+  /// files do not change, see [#changes].
+  ///
+  /// @throws InputException if a file is missing or malformed, or a token cannot be added
+  public static Tokenizer open(Path path, AddedTokens added) {
     Path file = Files.isDirectory(path) ? path.resolve("tokenizer.json") : path;
     if (!Files.isRegularFile(file)) {
       throw new InputException(
@@ -66,7 +98,49 @@ public final class Tokenizer implements AutoCloseable {
     TokenizerFile vocabulary = TokenizerFile.vocabulary(root, file);
     Path directory = file.toAbsolutePath().getParent();
     SpecialTokens special = directory == null ? SpecialTokens.NONE : SpecialTokens.read(directory);
-    return new Tokenizer(file, load(file, root), vocabulary, special);
+    TokenizerExtension extension = TokenizerExtension.of(added, root, vocabulary, file);
+    List<String> known =
+        Stream.concat(added.ordinary().stream(), added.special().stream())
+            .filter(vocabulary.ids()::containsKey)
+            .toList();
+    if (extension.added().isEmpty()) {
+      Changes none = new Changes(List.of(), vocabulary.largestId() + 1, known, Map.of());
+      return new Tokenizer(file, load(file, root), vocabulary, special, none);
+    }
+    JsonNode extended = extension.tokenizer(root);
+    Map<String, String> files =
+        new HashMap<>(directory == null ? Map.of() : extension.neighbours(directory));
+    files.put("tokenizer.json", TokenizerExtension.text(extended));
+    Changes changes =
+        new Changes(
+            extension.added().stream().map(TokenizerExtension.Added::content).toList(),
+            extension.added().getFirst().id(),
+            known,
+            files);
+    Tokenizer tokenizer =
+        new Tokenizer(
+            file,
+            load(file, extended, files.get("tokenizer.json")),
+            TokenizerFile.vocabulary(extended, file),
+            special,
+            changes);
+    try {
+      extension.added().forEach(tokenizer::requireWhole);
+      return tokenizer;
+    } catch (RuntimeException e) {
+      tokenizer.close();
+      throw e;
+    }
+  }
+
+  /// A token that the library splits or numbers otherwise would be trained under another id.
+  private void requireWhole(TokenizerExtension.Added token) {
+    int[] ids = encode(token.content(), false);
+    if (!Arrays.equals(ids, new int[] {token.id()})) {
+      throw new InputException(
+          "added_tokens: %s does not take `%s` as one token; choose another text for it"
+              .formatted(file, token.content()));
+    }
   }
 
   private static void checkSize(Path file) {
@@ -80,11 +154,19 @@ public final class Tokenizer implements AutoCloseable {
   }
 
   private static HuggingFaceTokenizer load(Path file, JsonNode root) {
+    return load(file, root, null);
+  }
+
+  /// @param text what is loaded instead of the file's content, or null
+  private static HuggingFaceTokenizer load(Path file, JsonNode root, @Nullable String text) {
     stayOffline();
     Map<String, String> options =
         Map.of(
             "truncation", "DO_NOT_TRUNCATE", "padding", "DO_NOT_PAD", "addSpecialTokens", "false");
-    try (InputStream in = Files.newInputStream(file)) {
+    try (InputStream in =
+        text == null
+            ? Files.newInputStream(file)
+            : new ByteArrayInputStream(text.getBytes(StandardCharsets.UTF_8))) {
       return HuggingFaceTokenizer.newInstance(in, options);
     } catch (IOException e) {
       throw new InputException(file + " cannot be read: " + e.getMessage(), e);
@@ -181,6 +263,17 @@ public final class Tokenizer implements AutoCloseable {
   public OptionalInt tokenId(String token) {
     Integer id = vocabulary.ids().get(token);
     return id == null ? OptionalInt.empty() : OptionalInt.of(id);
+  }
+
+  /// What was added when this was opened.
+  public Changes changes() {
+    return changes;
+  }
+
+  /// Whether an id is that of a token which text is searched for before anything else: marks of
+  /// turns and texts are such tokens.
+  public boolean isAdded(int id) {
+    return vocabulary.added().contains(id);
   }
 
   /// Number of tokens, added tokens included.

@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.Map;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
@@ -15,8 +16,9 @@ import tools.jackson.databind.json.JsonMapper;
 /// What `tokenizer.json` says about its vocabulary, which the native library does not tell.
 ///
 /// @param ids token text to id, added tokens included
+/// @param added ids of tokens that are matched as a whole before the text is split
 /// @param largestId the largest id in use
-record TokenizerFile(Map<String, Integer> ids, int largestId) {
+record TokenizerFile(Map<String, Integer> ids, Set<Integer> added, int largestId) {
   private static final Set<String> MODELS = Set.of("BPE", "Unigram", "WordPiece", "WordLevel");
   private static final Set<String> NORMALIZERS =
       Set.of(
@@ -72,12 +74,15 @@ record TokenizerFile(Map<String, Integer> ids, int largestId) {
         ids.putIfAbsent(piece.path(0).asString(""), position++);
       }
     }
-    for (JsonNode added : root.path("added_tokens")) {
-      String content = added.path("content").asString("");
-      ids.put(content, id(added.path("id"), content, file));
+    Set<Integer> added = new HashSet<>();
+    for (JsonNode token : root.path("added_tokens")) {
+      String content = token.path("content").asString("");
+      int id = id(token.path("id"), content, file);
+      ids.put(content, id);
+      added.add(id);
     }
     int largest = ids.values().stream().mapToInt(Integer::intValue).max().orElse(-1);
-    return new TokenizerFile(Map.copyOf(ids), largest);
+    return new TokenizerFile(Map.copyOf(ids), Set.copyOf(added), largest);
   }
 
   private static int id(JsonNode node, String token, Path file) {

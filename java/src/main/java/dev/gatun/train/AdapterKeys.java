@@ -78,6 +78,14 @@ final class AdapterKeys {
         ConfigType.list(ConfigType.text()),
         (b, v) -> b.modulesToSave(v == null ? List.of() : v),
         lora(LoraConfig::modulesToSave));
+    keys.nullable(
+        "trainable_token_indices",
+        ConfigType.tokens(),
+        (b, v) -> b.trainableTokenIndices(v == null ? LoraConfig.Tokens.NONE : v),
+        config ->
+            config.lora() == null || config.lora().trainableTokens().equals(LoraConfig.Tokens.NONE)
+                ? null
+                : config.lora().trainableTokens());
     keys.key(
         "ensure_weight_tying",
         ConfigType.bool(),

@@ -26,6 +26,7 @@ public abstract sealed class AdapterSettings extends RunSettings permits SftConf
   private Initialization initLoraWeights = Initialization.KAIMING_UNIFORM;
   private List<String> modulesToSave = List.of();
   private boolean ensureWeightTying = false;
+  private LoraConfig.Tokens trainableTokenIndices = LoraConfig.Tokens.NONE;
 
   AdapterSettings() {}
 
@@ -104,6 +105,11 @@ public abstract sealed class AdapterSettings extends RunSettings permits SftConf
     return self();
   }
 
+  public SftConfigBuilder trainableTokenIndices(LoraConfig.Tokens value) {
+    trainableTokenIndices = value;
+    return self();
+  }
+
   /// The adapter that no key describes.
   static LoraConfig defaultLora() {
     return Objects.requireNonNull(new SftConfigBuilder().lora());
@@ -125,7 +131,8 @@ public abstract sealed class AdapterSettings extends RunSettings permits SftConf
             initLoraWeights,
             modulesToSave,
             ensureWeightTying,
-            useDora)
+            useDora,
+            trainableTokenIndices)
         : null;
   }
 }

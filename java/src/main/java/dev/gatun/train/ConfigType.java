@@ -2,6 +2,8 @@ package dev.gatun.train;
 
 import dev.gatun.InputException;
 import dev.gatun.data.PackingStrategy;
+import dev.gatun.io.PathText;
+import dev.gatun.model.LoraConfig;
 import dev.gatun.model.LoraConfig.Initialization;
 import dev.gatun.model.LoraConfig.Modules;
 import dev.gatun.model.LoraConfig.Modules.AllLinear;
@@ -13,6 +15,7 @@ import dev.gatun.train.ConfigValue.Mapping;
 import dev.gatun.train.ConfigValue.Scalar;
 import dev.gatun.train.ConfigValue.Sequence;
 import dev.gatun.train.SftConfig.GradientCheckpointing;
+import dev.gatun.train.SftConfig.Metric;
 import dev.gatun.train.SftConfig.Reporter;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -65,10 +68,10 @@ record ConfigType<T>(
 
   static ConfigType<Path> path() {
     return new ConfigType<>(
-        "a path",
+        "a path in characters that the locale of this system has",
         value -> {
           String text = scalar(value, String.class);
-          return text == null || text.isBlank() || text.indexOf('\0') >= 0 ? null : Path.of(text);
+          return text == null || text.isBlank() ? null : PathText.parse(text);
         },
         Path::toString);
   }
@@ -182,6 +185,20 @@ record ConfigType<T>(
     }
     return choice(List.copyOf(names.keySet()))
         .map(names::get, constant -> constant.name().toLowerCase(Locale.ROOT));
+  }
+
+  /// A figure of evaluations, with or without the prefix that it has in the log.
+  static ConfigType<Metric> metric() {
+    ConfigType<Metric> names = oneOf(Metric.class);
+    return new ConfigType<>(
+        names.expects,
+        names.choices,
+        value ->
+            names.convert.apply(
+                value instanceof Scalar scalar && scalar.value() instanceof String text
+                    ? new Scalar(scalar.location(), text.replaceFirst("^eval_", ""))
+                    : value),
+        names.toYaml);
   }
 
   /// TRL's strategies; `bfd-requeue` is the older name of `bfd_split`.
@@ -358,6 +375,30 @@ record ConfigType<T>(
           return single != null ? List.of(single) : items(value, item);
         },
         list -> list.stream().map(item.toYaml).toList());
+  }
+
+  /// Ids of tokens of the embedding, or by module, or those that are added.
+  static ConfigType<LoraConfig.Tokens> tokens() {
+    ConfigType<List<Integer>> ids = list(integer(0));
+    ConfigType<Map<String, List<Integer>>> modules = map(ids);
+    return new ConfigType<>(
+        "a list of token ids, a section of such lists by module, or 'added_tokens'",
+        value -> {
+          if ("added_tokens".equals(scalar(value, String.class))) {
+            return new LoraConfig.Tokens.Added();
+          }
+          List<Integer> list = ids.convert().apply(value);
+          if (list != null) {
+            return new LoraConfig.Tokens.Indices(Map.of("embed_tokens", list));
+          }
+          Map<String, List<Integer>> section = modules.convert().apply(value);
+          return section == null ? null : new LoraConfig.Tokens.Indices(section);
+        },
+        tokens ->
+            switch (tokens) {
+              case LoraConfig.Tokens.Added() -> "added_tokens";
+              case LoraConfig.Tokens.Indices(Map<String, List<Integer>> byModule) -> byModule;
+            });
   }
 
   /// A section of values of one type.

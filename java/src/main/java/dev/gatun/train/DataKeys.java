@@ -3,6 +3,7 @@ package dev.gatun.train;
 import dev.gatun.data.DataFinding;
 import dev.gatun.data.OverlongPolicy;
 import java.nio.file.Path;
+import java.util.List;
 
 /// The keys of the model and the data.
 final class DataKeys {
@@ -31,6 +32,16 @@ final class DataKeys {
         path,
         SftConfigBuilder::adapterNameOrPath,
         c -> c.model().adapterNameOrPath());
+    keys.nullable(
+        "added_tokens",
+        ConfigType.list(ConfigType.text()),
+        (b, v) -> b.addedTokens(v == null ? List.of() : v),
+        c -> c.model().addedTokens().ordinary());
+    keys.nullable(
+        "added_special_tokens",
+        ConfigType.list(ConfigType.text()),
+        (b, v) -> b.addedSpecialTokens(v == null ? List.of() : v),
+        c -> c.model().addedTokens().special());
     keys.key(
         "load_in_4bit",
         ConfigType.bool(),

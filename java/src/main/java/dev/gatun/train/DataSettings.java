@@ -4,6 +4,7 @@ import dev.gatun.InputException;
 import dev.gatun.data.DataFinding;
 import dev.gatun.data.OverlongPolicy;
 import dev.gatun.data.PackingStrategy;
+import dev.gatun.text.AddedTokens;
 import dev.gatun.train.SftConfig.Data;
 import dev.gatun.train.SftConfig.Model;
 import java.nio.file.Path;
@@ -15,6 +16,8 @@ public abstract sealed class DataSettings extends ChatSettings permits TrainingS
   private @Nullable Path modelNameOrPath;
   private @Nullable Path tokenizerNameOrPath;
   private @Nullable Path adapterNameOrPath;
+  private List<String> addedTokens = List.of();
+  private List<String> addedSpecialTokens = List.of();
   private boolean loadIn4bit = false;
   private boolean useBnbNestedQuant = false;
   private String device = "auto";
@@ -46,6 +49,16 @@ public abstract sealed class DataSettings extends ChatSettings permits TrainingS
 
   public SftConfigBuilder adapterNameOrPath(@Nullable Path value) {
     adapterNameOrPath = value;
+    return self();
+  }
+
+  public SftConfigBuilder addedTokens(List<String> value) {
+    addedTokens = value;
+    return self();
+  }
+
+  public SftConfigBuilder addedSpecialTokens(List<String> value) {
+    addedSpecialTokens = value;
     return self();
   }
 
@@ -134,6 +147,7 @@ public abstract sealed class DataSettings extends ChatSettings permits TrainingS
         required(modelNameOrPath, "model_name_or_path"),
         tokenizerNameOrPath,
         adapterNameOrPath,
+        new AddedTokens(addedTokens, addedSpecialTokens),
         loadIn4bit,
         useBnbNestedQuant,
         device);

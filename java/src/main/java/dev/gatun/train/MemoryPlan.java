@@ -17,7 +17,7 @@ public record MemoryPlan(List<Line> lines, Budget budget, Host host) {
 
   /// A plan without offloading, limited by the device.
   public MemoryPlan(List<Line> lines, long budgetBytes) {
-    this(lines, new Budget(budgetBytes, false), new Host(0, Long.MAX_VALUE));
+    this(lines, new Budget(budgetBytes, false), new Host(0, 0, Long.MAX_VALUE));
   }
 
   /// Memory that may be reserved.
@@ -28,8 +28,21 @@ public record MemoryPlan(List<Line> lines, Budget budget, Host host) {
 
   /// Pinned host memory.
   ///
+  /// @param checkpointBytes of offloaded checkpoints
+  /// @param stateBytes of a paged optimiser's state
   /// @param budgetBytes what may be pinned in all; `Long.MAX_VALUE` if that is not known
-  public record Host(long bytes, long budgetBytes) {}
+  public record Host(long checkpointBytes, long stateBytes, long budgetBytes) {
+    public long bytes() {
+      return checkpointBytes + stateBytes;
+    }
+
+    private String holds() {
+      if (stateBytes == 0) {
+        return "offloaded checkpoints";
+      }
+      return (checkpointBytes == 0 ? "" : "offloaded checkpoints and ") + "the optimizer's state";
+    }
+  }
 
   /// One arena.
   ///
@@ -65,10 +78,15 @@ public record MemoryPlan(List<Line> lines, Budget budget, Host host) {
                   System.lineSeparator() + table()));
     }
     if (host.bytes() > host.budgetBytes()) {
+      boolean state = host.stateBytes() > host.checkpointBytes();
       throw new FailureException(
-          "activation_offloading needs %s of host memory but only %s can be had; lower per_device_train_batch_size or max_length%s"
+          "%s needs %s of host memory but only %s can be had; %s%s"
               .formatted(
-                  size(host.bytes()), size(host.budgetBytes()), System.lineSeparator() + table()));
+                  state ? "the paged optimizer" : "activation_offloading",
+                  size(host.bytes()),
+                  size(host.budgetBytes()),
+                  remedy(state ? "optimizer" : "activations"),
+                  System.lineSeparator() + table()));
     }
   }
 
@@ -99,7 +117,7 @@ public record MemoryPlan(List<Line> lines, Budget budget, Host host) {
               "  %-12s %12s  %s%n",
               "pinned host",
               size(host.bytes()),
-              "offloaded checkpoints, not on the device"));
+              host.holds() + ", not on the device"));
     }
     return text.toString();
   }

@@ -54,8 +54,9 @@ public final class ModelEvaluation implements AutoCloseable {
     if (paths.isEmpty()) {
       throw new InputException("there is no data to evaluate on; set eval_dataset_path");
     }
+    Path tokenizerFolder = LanguageModel.tokenizer(adapter, config.model().tokenizer());
     try {
-      Tokenizer tokenizer = Tokenizer.open(config.model().tokenizer());
+      Tokenizer tokenizer = Tokenizer.open(tokenizerFolder);
       resources.add(tokenizer::close);
       for (Path path : paths) {
         PreparedDataset rows = Preparation.prepare(config, List.of(path), tokenizer, true);
@@ -69,10 +70,11 @@ public final class ModelEvaluation implements AutoCloseable {
           LanguageModel.open(
               backend,
               config.model().modelNameOrPath(),
-              config.model().tokenizer(),
+              adapter,
+              tokenizerFolder,
               TrainingRecipe.format(config));
       resources.add(loaded::close);
-      pass = pass(adapter == null ? Training.frozen() : loaded.readAdapter(adapter));
+      pass = pass(loaded.updates());
       cache = questions == null ? null : questions.room().cache(backend, loaded.config());
       if (cache != null) {
         resources.add(cache::close);

@@ -2,6 +2,8 @@ package dev.gatun.train;
 
 import dev.gatun.adapter.PlainLora;
 import dev.gatun.io.AdapterFiles;
+import dev.gatun.io.AtomicFiles;
+import dev.gatun.io.JsonObject;
 import dev.gatun.io.PeftAdapter;
 import dev.gatun.io.PeftAdapter.LowRank;
 import dev.gatun.io.SafeTensorsWriter;
@@ -57,7 +59,12 @@ final class ModelFiles {
     for (String path : training.replaced().starts().keySet()) {
       saved.put(path, value(values, training.replaced().parameter(path)));
     }
-    return new PeftAdapter(lora, config.model().modelNameOrPath().toString(), modules, saved);
+    Map<String, Tensor> tokens = new TreeMap<>();
+    for (String path : training.rows().modules().keySet()) {
+      tokens.put(path, value(values, ModuleTree.tokens(path)));
+    }
+    return new PeftAdapter(
+        lora, config.model().modelNameOrPath().toString(), modules, saved, tokens, Map.of());
   }
 
   private static Tensor value(Map<String, Tensor> values, @Nullable String name) {
@@ -75,9 +82,34 @@ final class ModelFiles {
             name, Tensor.ofRounded(model.config().dtype(), value.shape(), value.toFloats())));
     SafeTensorsWriter.write(directory.resolve("model.safetensors"), stored, Map.of("format", "pt"));
     Path source = config.model().modelNameOrPath();
-    for (String name : List.of("config.json", "generation_config.json")) {
-      if (Files.isRegularFile(source.resolve(name))) {
-        RunDirectory.copy(source.resolve(name), directory.resolve(name));
+    writeConfiguration(source.resolve("config.json"), directory.resolve("config.json"));
+    Path generation = source.resolve("generation_config.json");
+    if (Files.isRegularFile(generation)) {
+      RunDirectory.copy(generation, directory.resolve("generation_config.json"));
+    }
+  }
+
+  private void writeConfiguration(Path source, Path target) {
+    int vocabulary = model.config().vocabulary();
+    JsonObject stored = JsonObject.read(source);
+    if (stored.integer("vocab_size", 1, Integer.MAX_VALUE) == vocabulary) {
+      RunDirectory.copy(source, target);
+    } else {
+      AtomicFiles.writeText(target, stored.textWith("vocab_size", vocabulary));
+    }
+  }
+
+  /// Writes what [#write] wrote elsewhere, byte for byte.
+  ///
+  /// @param checkpoint where it was written
+  void copy(Path checkpoint, Path directory) {
+    List<String> names =
+        config.lora() == null
+            ? List.of("model.safetensors", "config.json", "generation_config.json")
+            : List.of(AdapterFiles.TENSORS, AdapterFiles.CONFIG);
+    for (String name : names) {
+      if (Files.isRegularFile(checkpoint.resolve(name))) {
+        RunDirectory.copy(checkpoint.resolve(name), directory.resolve(name));
       }
     }
   }

@@ -23,13 +23,21 @@ import dev.gatun.model.ModelConfig;
 import dev.gatun.nn.LoraInitializer;
 import dev.gatun.nn.LoraModule;
 import dev.gatun.nn.LoraTargets;
+import dev.gatun.nn.ModuleTree;
 import dev.gatun.nn.ModulesToSave;
+import dev.gatun.nn.TrainedTokens;
 import dev.gatun.nn.Training;
+import dev.gatun.text.AddedTokens;
 import dev.gatun.text.Tokenizer;
+import dev.gatun.train.SftConfig.Interval;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /// Opens what a configuration names: checkpoint, tokenizer, data. Everything is checked before
@@ -38,22 +46,29 @@ final class Preparation implements AutoCloseable {
   private final SftConfig config;
   private final Resources resources = new Resources();
   private final TrainingInputs inputs;
+  private final ServingFiles servingFiles;
 
   private Preparation(SftConfig given) {
     try {
       PeftAdapter adapter = adapter(given);
-      config = adapter == null ? given : continued(given, adapter.config());
-      Checkpoint checkpoint = Checkpoint.open(config.model().modelNameOrPath());
+      SftConfig chosen = adapter == null ? given : continued(given, adapter.config());
+      Tokenizer tokenizer =
+          Tokenizer.open(chosen.model().tokenizer(), chosen.model().addedTokens());
+      resources.add(tokenizer::close);
+      Checkpoint checkpoint = checkpoint(chosen, tokenizer, adapter);
       resources.add(checkpoint::close);
+      config = withTokenIds(chosen, tokenizer, checkpoint.config());
       requireTrainable(checkpoint.config());
       Training training = training(checkpoint, adapter);
-      Tokenizer tokenizer = Tokenizer.open(config.model().tokenizer());
-      resources.add(tokenizer::close);
+      requireTrainedRows(tokenizer, checkpoint.config(), training);
       requireVocabulary(tokenizer, checkpoint);
+      servingFiles = ServingFiles.of(config, tokenizer);
+      List<String> notices = notices(tokenizer.changes(), checkpoint.config());
       PreparedDataset rows = prepare(config.data().datasetPath(), tokenizer, false);
       List<Path> evaluationFiles = config.data().evalDatasetPath();
       PreparedDataset evaluation =
           evaluationFiles.isEmpty() ? null : prepare(evaluationFiles, tokenizer, true);
+      notices.addAll(notices(TrainingRecipe.checks(config, tokenizer).of(rows, evaluation)));
       inputs =
           new TrainingInputs(
               checkpoint,
@@ -61,9 +76,9 @@ final class Preparation implements AutoCloseable {
               training,
               rows,
               evaluation,
-              questions(config, evaluationFiles, checkpoint, tokenizer),
+              questions(checkpoint, tokenizer),
               subtracted(training),
-              notices(TrainingRecipe.checks(config, tokenizer).of(rows, evaluation)));
+              notices);
     } catch (RuntimeException e) {
       resources.close();
       throw e;
@@ -93,6 +108,10 @@ final class Preparation implements AutoCloseable {
           "the configuration describes another adapter than %s holds: %s against %s; leave the keys of the adapter out"
               .formatted(config.model().adapterNameOrPath(), asked, adapter));
     }
+    return withLora(config, adapter);
+  }
+
+  private static SftConfig withLora(SftConfig config, LoraConfig lora) {
     return new SftConfig(
         config.model(),
         config.data(),
@@ -100,11 +119,119 @@ final class Preparation implements AutoCloseable {
         config.loop(),
         config.evaluation(),
         config.output(),
-        adapter);
+        lora);
+  }
+
+  /// Puts ids in place of the word for added tokens.
+  private static SftConfig withTokenIds(SftConfig config, Tokenizer tokenizer, ModelConfig model) {
+    LoraConfig lora = config.lora();
+    if (lora == null || !(lora.trainableTokens() instanceof LoraConfig.Tokens.Added)) {
+      return config;
+    }
+    AddedTokens added = config.model().addedTokens();
+    List<Integer> ids =
+        Stream.concat(added.ordinary().stream(), added.special().stream())
+            .map(token -> tokenizer.tokenId(token).orElseThrow())
+            .sorted()
+            .toList();
+    if (ids.isEmpty()) {
+      throw new InputException(
+          "trainable_token_indices is added_tokens, and there are none; set added_tokens, or name ids");
+    }
+    Map<String, List<Integer>> modules = new TreeMap<>(Map.of("embed_tokens", ids));
+    if (!model.tiedEmbeddings()) {
+      modules.put("lm_head", ids);
+    }
+    return withLora(config, lora.withTrainableTokens(new LoraConfig.Tokens.Indices(modules)));
   }
 
   TrainingInputs inputs() {
     return inputs;
+  }
+
+  /// What goes beside the trained weights.
+  ServingFiles servingFiles() {
+    return servingFiles;
+  }
+
+  /// The base model with rows for the tokens that are new, or that an adapter brings.
+  private static Checkpoint checkpoint(
+      SftConfig config, Tokenizer tokenizer, @Nullable PeftAdapter adapter) {
+    Tokenizer.Changes changes = tokenizer.changes();
+    Checkpoint stored = Checkpoint.open(config.model().modelNameOrPath());
+    try {
+      if (adapter != null) {
+        return AdapterStart.base(stored, adapter);
+      }
+      boolean grows =
+          !changes.tokens().isEmpty() && changes.firstId() <= stored.config().vocabulary();
+      Checkpoint grown =
+          grows ? stored.withTokens(changes.firstId(), changes.tokens().size()) : stored;
+      LoraConfig lora = config.lora();
+      return lora == null || lora.trainableTokens().equals(LoraConfig.Tokens.NONE)
+          ? grown
+          : grown.withTrainedRows();
+    } catch (RuntimeException e) {
+      stored.close();
+      throw e;
+    }
+  }
+
+  /// A frozen row would stay the mean of the others, and the model could not tell new tokens apart.
+  private void requireTrainedRows(Tokenizer tokenizer, ModelConfig model, Training training) {
+    if (tokenizer.changes().tokens().isEmpty() || training instanceof Training.Full) {
+      return;
+    }
+    if (config.model().adapterNameOrPath() != null) {
+      throw new InputException(
+          "added_tokens is for a new adapter, and adapter_name_or_path goes on with %s; remove one of them"
+              .formatted(config.model().adapterNameOrPath()));
+    }
+    Tokenizer.Changes changes = tokenizer.changes();
+    List<Integer> ids =
+        IntStream.range(changes.firstId(), changes.firstId() + changes.tokens().size())
+            .boxed()
+            .toList();
+    boolean tiedRows = model.tiedEmbeddings() && trains(training, ModuleTree.EMBEDDING, ids);
+    if (!trains(training, ModuleTree.EMBEDDING, ids) && !savesWhole(training, ModuleTree.EMBEDDING)
+        || !tiedRows
+            && !trains(training, ModuleTree.HEAD, ids)
+            && !savesWhole(training, ModuleTree.HEAD)) {
+      throw new InputException(
+          "added_tokens needs an embedding and a head whose new rows are trained; set trainable_token_indices: added_tokens for those rows alone, or modules_to_save: [embed_tokens, lm_head]%s"
+              .formatted(
+                  model.tiedEmbeddings()
+                      ? " and ensure_weight_tying: true to keep them one matrix as in this model"
+                      : ""));
+    }
+  }
+
+  private static boolean savesWhole(Training training, String module) {
+    return training.replaced().starts().containsKey(module);
+  }
+
+  private static boolean trains(Training training, String module, List<Integer> ids) {
+    TrainedTokens.Rows rows = training.rows().modules().get(module);
+    return rows != null && rows.ids().containsAll(ids);
+  }
+
+  private static List<String> notices(Tokenizer.Changes changes, ModelConfig model) {
+    List<String> notices = new ArrayList<>();
+    if (!changes.tokens().isEmpty()) {
+      notices.add(
+          "%d tokens were added, ids %d to %d; the vocabulary has %d rows"
+              .formatted(
+                  changes.tokens().size(),
+                  changes.firstId(),
+                  changes.firstId() + changes.tokens().size() - 1,
+                  model.vocabulary()));
+    }
+    if (!changes.known().isEmpty()) {
+      notices.add(
+          "the tokenizer already has %s, so nothing is added for it"
+              .formatted(String.join(", ", changes.known())));
+    }
+    return notices;
   }
 
   private void requireTrainable(ModelConfig model) {
@@ -119,12 +246,15 @@ final class Preparation implements AutoCloseable {
     ModelConfig model = checkpoint.config();
     if (adapter != null) {
       return AdapterStart.training(
-          adapter, model, String.valueOf(config.model().adapterNameOrPath()));
+          adapter, checkpoint, String.valueOf(config.model().adapterNameOrPath()));
     }
     LoraConfig lora = config.lora();
     return lora == null
         ? new Training.Full()
-        : new Training.Lora(start(lora, checkpoint), ModulesToSave.resolve(lora, model));
+        : new Training.Lora(
+            start(lora, checkpoint),
+            ModulesToSave.resolve(lora, model),
+            TrainedTokens.resolve(lora, model));
   }
 
   private SortedMap<String, LoraModule> start(LoraConfig lora, Checkpoint checkpoint) {
@@ -184,16 +314,23 @@ final class Preparation implements AutoCloseable {
     return files.size() == 1 ? Dataset.open(files.getFirst()) : Dataset.of(files);
   }
 
+  private @Nullable HeldOutQuestions questions(Checkpoint checkpoint, Tokenizer tokenizer) {
+    SftConfig.Evaluation evaluation = config.evaluation();
+    if (evaluation.generation().samples() > 0
+        && evaluation.evalStrategy() == Interval.NO
+        && !evaluation.evalOnStart()) {
+      throw new InputException(
+          "eval_generation_samples asks for answers at evaluations and there are none; set eval_strategy or eval_on_start");
+    }
+    return questions(config, config.data().evalDatasetPath(), checkpoint, tokenizer);
+  }
+
   /// The questions to answer at each evaluation; null if the configuration asks for none.
   static @Nullable HeldOutQuestions questions(
       SftConfig config, List<Path> files, Checkpoint checkpoint, Tokenizer tokenizer) {
     SftConfig.Generation generation = config.evaluation().generation();
     if (generation.samples() == 0) {
       return null;
-    }
-    if (files.isEmpty()) {
-      throw new InputException(
-          "eval_generation_samples asks for answers but eval_dataset_path is not set");
     }
     return HeldOutQuestions.of(
         QuestionReader.read(

@@ -1,7 +1,9 @@
 package dev.gatun.train;
 
 import dev.gatun.InputException;
+import dev.gatun.io.PathText;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -25,6 +27,15 @@ record Resumption(@Nullable RunCheckpoint checkpoint, List<String> notices) {
     return checkpoint == null ? 0 : checkpoint.state().step();
   }
 
+  private static Path path(String wanted) {
+    Path path = PathText.parse(wanted);
+    if (path == null) {
+      throw new InputException(
+          "resume_from_checkpoint: '" + wanted + "' can be no path on this system");
+    }
+    return path;
+  }
+
   /// Chooses as `resume_from_checkpoint` says.
   ///
   /// @throws InputException if the named checkpoint is damaged, if none of several is good, or if
@@ -38,7 +49,7 @@ record Resumption(@Nullable RunCheckpoint checkpoint, List<String> notices) {
     RunCheckpoint checkpoint =
         wanted.equals(LAST)
             ? newest(config.output().outputDir(), notices)
-            : RunCheckpoint.open(Path.of(wanted));
+            : RunCheckpoint.open(path(wanted));
     if (checkpoint != null) {
       requireSame(config, checkpoint, notices);
       notices.add(
@@ -76,9 +87,19 @@ record Resumption(@Nullable RunCheckpoint checkpoint, List<String> notices) {
         .toList();
   }
 
+  /// The path of a `checkpoint-N`; null if the text is none.
+  static @Nullable Path checkpoint(String text) {
+    try {
+      Path path = Path.of(text);
+      return step(path) > 0 ? path : null;
+    } catch (InvalidPathException _) {
+      return null;
+    }
+  }
+
   /// N of `checkpoint-N`, 0 for other names.
   static int step(Path path) {
-    Matcher name = NAME.matcher(path.getFileName().toString());
+    Matcher name = NAME.matcher(String.valueOf(path.getFileName()));
     return name.matches() ? Integer.parseInt(name.group(1)) : 0;
   }
 

@@ -115,6 +115,11 @@ record RunCheckpoint(Path path, RunState state) {
     }
   }
 
+  /// The directory of the run it belongs to.
+  Path directory() {
+    return path.resolveSibling("");
+  }
+
   SftConfig config() {
     return SftConfigReader.read(path.resolve(CONFIG), List.of()).config();
   }

@@ -4,8 +4,9 @@ import dev.gatun.FailureException;
 import dev.gatun.InputException;
 import dev.gatun.io.AdapterFiles;
 import dev.gatun.io.AtomicFiles;
+import java.io.EOFException;
 import java.io.IOException;
-import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
@@ -118,11 +119,17 @@ final class RunDirectory {
     return path.resolve(name);
   }
 
+  /// Where the checkpoint after update `step` lies, if there is one.
+  Path checkpoint(int step) {
+    return path.resolve("checkpoint-" + step);
+  }
+
   /// Writes `checkpoint-<step>`, which appears complete or not at all.
   ///
   /// @param content writes the files into the directory it is given
-  Path checkpoint(int step, Consumer<Path> content) {
-    Path target = path.resolve("checkpoint-" + step);
+  /// @param best checkpoint that is kept beside the newest, or null
+  Path checkpoint(int step, Consumer<Path> content, @Nullable Path best) {
+    Path target = checkpoint(step);
     if (Files.exists(target) && !goesOn) {
       // Only with overwrite_output_dir: file by file, to leave what else is there alone.
       content.accept(target);
@@ -133,7 +140,7 @@ final class RunDirectory {
         content.accept(unfinished);
         discard(target);
         AtomicFiles.renameDirectory(unfinished, target);
-        rotate(target);
+        rotate(target, best);
       } catch (IOException e) {
         throw new FailureException(
             "%s cannot be written: %s; check the free disk space".formatted(target, e.getMessage()),
@@ -145,12 +152,39 @@ final class RunDirectory {
     return target;
   }
 
-  private void rotate(Path newest) throws IOException {
+  private void rotate(Path newest, @Nullable Path best) throws IOException {
     checkpoints.remove(newest);
     checkpoints.addLast(newest);
-    while (checkpointLimit != null && checkpoints.size() > checkpointLimit) {
-      discard(checkpoints.removeFirst());
+    if (checkpointLimit != null) {
+      Path kept = best == null ? null : known(best);
+      for (Path checkpoint : surplus(List.copyOf(checkpoints), checkpointLimit, kept)) {
+        discard(checkpoint);
+        checkpoints.remove(checkpoint);
+      }
     }
+  }
+
+  /// The same directory under the name it has here.
+  private Path known(Path checkpoint) throws IOException {
+    for (Path known : checkpoints) {
+      if (Files.exists(known) && Files.exists(checkpoint) && Files.isSameFile(known, checkpoint)) {
+        return known;
+      }
+    }
+    return checkpoint;
+  }
+
+  /// The checkpoints to remove: the oldest above the limit, but neither the newest nor the best,
+  /// even if those two are more than the limit.
+  ///
+  /// @param checkpoints by ascending step, at least one
+  static List<Path> surplus(List<Path> checkpoints, int limit, @Nullable Path best) {
+    Path newest = checkpoints.getLast();
+    int kept = Math.max(limit, best == null || best.equals(newest) ? 1 : 2);
+    return checkpoints.stream()
+        .filter(checkpoint -> !checkpoint.equals(newest) && !checkpoint.equals(best))
+        .limit(Math.max(0, checkpoints.size() - kept))
+        .toList();
   }
 
   /// Removes a checkpoint that may be interrupted at any moment: under another name first, so that
@@ -193,13 +227,6 @@ final class RunDirectory {
     }
   }
 
-  /// Copies the tokenizer beside the weights, so that the directory can be served.
-  static void copyTokenizer(Path tokenizer, Path target) {
-    for (Path file : tokenizerFiles(tokenizer)) {
-      copy(file, target.resolve(file.getFileName()));
-    }
-  }
-
   /// The files of a tokenizer that are there, the chat template among them.
   static List<Path> tokenizerFiles(Path tokenizer) {
     Path source = Files.isDirectory(tokenizer) ? tokenizer : tokenizer.toAbsolutePath().getParent();
@@ -208,21 +235,23 @@ final class RunDirectory {
         : TOKENIZER_FILES.stream().map(source::resolve).filter(Files::isRegularFile).toList();
   }
 
-  /// Copies one file.
+  /// Copies one file, however large.
   static void copy(Path source, Path target) {
-    byte[] bytes;
-    try {
-      bytes = Files.readAllBytes(source);
+    try (FileChannel from = FileChannel.open(source)) {
+      long size = from.size();
+      AtomicFiles.write(
+          target,
+          channel -> {
+            for (long done = 0; done < size; ) {
+              long more = from.transferTo(done, size - done, channel);
+              if (more <= 0) {
+                throw new EOFException("%s became shorter".formatted(source));
+              }
+              done += more;
+            }
+          });
     } catch (IOException e) {
       throw new InputException("%s cannot be read".formatted(source), e);
     }
-    AtomicFiles.write(
-        target,
-        channel -> {
-          ByteBuffer buffer = ByteBuffer.wrap(bytes);
-          while (buffer.hasRemaining()) {
-            channel.write(buffer);
-          }
-        });
   }
 }

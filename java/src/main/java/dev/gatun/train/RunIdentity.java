@@ -21,9 +21,9 @@ import org.jspecify.annotations.Nullable;
 /// @param version of this program, `unpackaged` outside a jar
 /// @param digests by part and file: `data/0/train.jsonl`, `base/model.safetensors`
 record RunIdentity(String version, SortedMap<String, String> digests) {
-  /// Keys that say where things are, how often something is written or what memory is used for,
-  /// which changes no bit; a run may continue under others. What lies at the paths is compared by
-  /// content.
+  /// Keys that say where things are, how often something is written, when to stop or what memory is
+  /// used for, which changes no bit; a run may continue under others. What lies at the paths is
+  /// compared by content.
   private static final Set<String> FREE_KEYS =
       Set.of(
           "model_name_or_path",
@@ -37,9 +37,8 @@ record RunIdentity(String version, SortedMap<String, String> digests) {
           "gradient_checkpointing",
           "activation_offloading",
           "memory_limit",
-          "eval_generation_samples",
-          "eval_generation_max_new_tokens",
-          "eval_generation_answer",
+          "early_stopping_patience",
+          "early_stopping_threshold",
           "report_to",
           "logging_dir",
           "output_dir",

@@ -6,7 +6,6 @@ import dev.gatun.data.PreparedDataset;
 import dev.gatun.io.AtomicFiles;
 import dev.gatun.report.RunReport;
 import dev.gatun.report.RunSummary;
-import dev.gatun.text.chat.ChatTemplateFiles;
 import dev.gatun.train.SftConfig.Interval;
 import dev.gatun.train.TrainingEvent.Evaluated;
 import dev.gatun.train.TrainingEvent.Finished;
@@ -29,6 +28,8 @@ final class RunJournal implements AutoCloseable {
   private final TrainingInputs inputs;
   private final RunDirectory directory;
   private final ModelFiles model;
+  private final BestModel best;
+  private final ServingFiles serving;
   private final TrainerState state;
   private final List<TrainingListener> listeners;
   private final TrainingEvent.Schedule schedule;
@@ -52,19 +53,19 @@ final class RunJournal implements AutoCloseable {
       TrainingSession session,
       TrainingInputs inputs,
       RunDirectory directory,
+      ServingFiles serving,
       List<TrainingListener> listeners) {
     this.config = config;
     this.session = session;
     this.inputs = inputs;
     this.directory = directory;
+    this.serving = serving;
     model = new ModelFiles(config, inputs.training(), session.model());
     UpdateOrder order = session.order();
     schedule = new TrainingEvent.Schedule(order.updates(), order.updatesPerEpoch(), order.epochs());
-    state = new TrainerState(config, schedule, session.decoderParameters());
-    Double everyEval = config.evaluation().evalSteps();
-    evalSteps =
-        Steps.every(
-            everyEval == null ? config.evaluation().loggingSteps() : everyEval, order.updates());
+    best = new BestModel(config.evaluation().selection(), config.output().saveStrategy());
+    state = new TrainerState(config, schedule, session.decoderParameters(), best);
+    evalSteps = Steps.everyEvaluation(config.evaluation(), order.updates());
     saveSteps = Steps.every(config.output().saveSteps(), order.updates());
     this.listeners = new ArrayList<>(listeners);
     metrics = new MetricsFile(directory.file(RunCheckpoint.METRICS));
@@ -117,6 +118,10 @@ final class RunJournal implements AutoCloseable {
     checkpoint.restore(session);
     RunState saved = checkpoint.state();
     state.restore(checkpoint.trainerState(), saved.sums(), saved.tokensSeen());
+    String lost = best.restore(checkpoint.trainerState(), checkpoint.directory());
+    if (lost != null) {
+      tell(new Notice(lost));
+    }
     metrics.restore(checkpoint.metrics());
     samples.restore(checkpoint.samples());
     tensorBoard.restore(state.history().size(), saved.step());
@@ -164,54 +169,105 @@ final class RunJournal implements AutoCloseable {
     state.on(event);
     tensorBoard.show(state.history());
     tell(event);
+    // What an evaluation at the start finds is no model of this run.
+    if (last != null && Steps.isDelayOver(config.evaluation(), last)) {
+      best.evaluated(step(), result);
+    }
     updateStartedAt = System.nanoTime();
   }
 
+  /// By `eval_strategy`; and the end of a complete run is evaluated if there is data for it.
   boolean evaluationIsDue() {
-    return last != null && Steps.due(config.evaluation().evalStrategy(), evalSteps, last);
+    if (last == null || evaluatedAt == step()) {
+      return false;
+    }
+    SftConfig.Evaluation evaluation = config.evaluation();
+    return (Steps.due(evaluation.evalStrategy(), evalSteps, last)
+            && Steps.isDelayOver(evaluation, last))
+        || (inputs.evaluation() != null && isComplete());
   }
 
-  /// The end of a complete run is evaluated if there is data for it.
-  boolean finalEvaluationIsDue() {
-    return inputs.evaluation() != null && isComplete() && evaluatedAt != step();
+  /// Whether the evaluations so far end the run here.
+  boolean isStoppedEarly() {
+    return best.isPatienceOver();
   }
 
-  /// The last update is saved by [#finish].
+  /// The last update is saved by [#finish], and where evaluations are compared as a checkpoint,
+  /// too, since it may be the best.
   boolean saveIsDue() {
     Interval strategy = config.output().saveStrategy();
-    return last != null && !isComplete() && Steps.due(strategy, saveSteps, last);
+    if (last == null || savedAt == step() || strategy == Interval.NO) {
+      return false;
+    }
+    return isComplete() ? best.isTracked() : Steps.due(strategy, saveSteps, last);
   }
 
   void saveCheckpoint() {
     savedAt = step();
+    best.saving(step(), directory.checkpoint(step()));
     tell(
         new Saved(
             step(),
             PauseEvent.during(
-                "checkpoint", step(), () -> directory.checkpoint(step(), this::writeCheckpoint))));
+                "checkpoint",
+                step(),
+                () -> directory.checkpoint(step(), this::writeCheckpoint, best.checkpoint()))));
     report();
     updateStartedAt = System.nanoTime();
   }
 
   /// Saves the end of the run, and of one that was stopped what it needs to go on.
   TrainingResult finish() {
-    if (identity != null && step() > 0 && !isComplete() && savedAt != step()) {
+    boolean stopped = !isComplete() && !isStoppedEarly();
+    if (identity != null && step() > 0 && stopped && savedAt != step()) {
       saveCheckpoint();
+    }
+    if (!isComplete() && isStoppedEarly()) {
+      tell(new Notice(best.describePatience()));
     }
     Duration elapsed = Duration.ofNanos(System.nanoTime() - startedAt);
     state.finish(elapsed, rowsSeen);
     tensorBoard.show(state.history());
     writeAll(directory.path());
+    if (config.evaluation().selection().loadBestModelAtEnd() && !stopped) {
+      loadBest();
+    }
     AtomicFiles.writeText(directory.file(RunCheckpoint.CONFIG), resolvedConfiguration());
     tell(new Saved(step(), directory.path()));
     report();
-    tell(new Finished(step(), !isComplete(), state.meanLoss(), elapsed, directory.path()));
+    tell(new Finished(step(), stopped, state.meanLoss(), elapsed, directory.path()));
     return new TrainingResult(
         step(),
-        !isComplete(),
+        stopped,
         state.meanLoss(),
         evaluatedAt == step() ? lastEvaluation : null,
         directory.path());
+  }
+
+  /// Makes the best checkpoint the result.
+  private void loadBest() {
+    Path checkpoint = best.checkpoint();
+    if (checkpoint == null) {
+      tell(
+          new Notice(
+              "load_best_model_at_end: no checkpoint of an evaluated update is there, so the last update is the final model"));
+      return;
+    }
+    try {
+      if (!config.output().saveOnlyModel()) {
+        RunCheckpoint.open(checkpoint);
+      }
+      model.copy(checkpoint, directory.path());
+    } catch (InputException e) {
+      throw new FailureException(
+          "the best checkpoint cannot become the final model, which is that of the last update: "
+              + e.getMessage(),
+          e);
+    }
+    tell(
+        new Notice(
+            "the final model is that of %s; the best evaluation was %s"
+                .formatted(checkpoint, best.describe())));
   }
 
   /// Saves the parameters of the update before one that failed, unless that one already spoilt
@@ -263,12 +319,7 @@ final class RunJournal implements AutoCloseable {
 
   private void writeAll(Path target) {
     model.write(target);
-    RunDirectory.copyTokenizer(config.model().tokenizer(), target);
-    Path template = config.data().chat().templatePath();
-    if (template != null) {
-      ChatTemplateFiles.source(template)
-          .ifPresent(text -> AtomicFiles.writeText(target.resolve(ChatTemplateFiles.FILE), text));
-    }
+    serving.write(target);
     AtomicFiles.writeText(target.resolve(RunCheckpoint.TRAINER_STATE), state.toJson());
   }
 

@@ -8,6 +8,7 @@ final class RunKeys {
 
   static void addTo(ConfigKeyList keys) {
     evaluation(keys);
+    selection(keys);
     output(keys);
   }
 
@@ -32,6 +33,11 @@ final class RunKeys {
         ConfigType.steps(Double.MIN_VALUE),
         SftConfigBuilder::evalSteps,
         c -> c.evaluation().evalSteps());
+    keys.key(
+        "eval_delay",
+        ConfigType.number(0, Double.POSITIVE_INFINITY),
+        SftConfigBuilder::evalDelay,
+        c -> c.evaluation().evalDelay());
     keys.key(
         "eval_on_start",
         ConfigType.bool(),
@@ -67,6 +73,34 @@ final class RunKeys {
         ConfigType.path(),
         SftConfigBuilder::loggingDir,
         c -> c.evaluation().loggingDir());
+  }
+
+  private static void selection(ConfigKeyList keys) {
+    keys.key(
+        "load_best_model_at_end",
+        ConfigType.bool(),
+        SftConfigBuilder::loadBestModelAtEnd,
+        c -> c.evaluation().selection().loadBestModelAtEnd());
+    keys.nullable(
+        "metric_for_best_model",
+        ConfigType.metric(),
+        SftConfigBuilder::metricForBestModel,
+        c -> c.evaluation().selection().metricForBestModel());
+    keys.nullable(
+        "greater_is_better",
+        ConfigType.bool(),
+        SftConfigBuilder::greaterIsBetter,
+        c -> c.evaluation().selection().greaterIsBetter());
+    keys.nullable(
+        "early_stopping_patience",
+        ConfigType.integer(1),
+        SftConfigBuilder::earlyStoppingPatience,
+        c -> c.evaluation().selection().earlyStoppingPatience());
+    keys.key(
+        "early_stopping_threshold",
+        ConfigType.number(0, Double.POSITIVE_INFINITY),
+        SftConfigBuilder::earlyStoppingThreshold,
+        c -> c.evaluation().selection().earlyStoppingThreshold());
   }
 
   private static void output(ConfigKeyList keys) {

@@ -65,12 +65,14 @@ record RunMemory(
     lines.add(
         new MemoryPlan.Line(
             "parameters", "trained: masters, gradients, copies", any.parameterBytes()));
+    TrainingRecipe.OptimizerMemory optimizer =
+        TrainingRecipe.optimizerMemory(config.optimization(), backend, any);
+    long paged = backend.usesHostMemory() ? 0 : optimizer.pagedBytes();
     lines.add(
         new MemoryPlan.Line(
             "optimizer",
-            "state and gradient norm",
-            TrainingRecipe.optimizerBytes(config.optimization(), backend, any)
-                + GradientNorm.byteSize(backend, any.flatParameterCount())));
+            paged == 0 ? "state and gradient norm" : "gradient norm; the state is in host memory",
+            optimizer.bytes() - paged + GradientNorm.byteSize(backend, any.flatParameterCount())));
     lines.add(new MemoryPlan.Line("tables", "rotary tables", any.tableBytes()));
     lines.add(
         new MemoryPlan.Line(
@@ -90,7 +92,8 @@ record RunMemory(
     Checkpointing checkpointing =
         TrainingRecipe.checkpointing(config.loop())
             .orElseGet(() ->
-                CheckpointPlanner.plan(modelConfig, limits, limit.left(lines, backend), needs));
+                CheckpointPlanner.plan(
+                    modelConfig, limits, limit.left(lines, backend, paged), needs));
     MemoryNeed need = needs.apply(checkpointing);
     String holds = "%,d tokens a batch".formatted(limits.tokens());
     if (checkpointing instanceof LayerCheckpoints chosen) {
@@ -102,7 +105,7 @@ record RunMemory(
           ACTIVATIONS,
           new MemoryPlan.Line("decoded weights", "kept in 16 bit besides", need.decodedBytes()));
     }
-    MemoryPlan plan = withBackend(lines, need.offloadBytes(), backend, limit);
+    MemoryPlan plan = withBackend(lines, new Pinned(need.offloadBytes(), paged), backend, limit);
     return new RunMemory(
         plan,
         TrainingRecipe.options(config.loop(), modelConfig, checkpointing),
@@ -137,21 +140,29 @@ record RunMemory(
 
     /// What is left for activations. Of the host's memory half may be pinned: pages that the system
     /// cannot take back must not be most of it.
-    CheckpointPlanner.Budget left(List<MemoryPlan.Line> lines, Backend backend) {
+    ///
+    /// @param paged bytes of it that the optimiser's state takes
+    CheckpointPlanner.Budget left(List<MemoryPlan.Line> lines, Backend backend, long paged) {
       long taken = lines.stream().mapToLong(MemoryPlan.Line::bytes).sum();
       return new CheckpointPlanner.Budget(
           bytes == Long.MAX_VALUE ? bytes : bytes - taken,
-          backend.usesHostMemory() ? 0 : backend.offloadMemoryBytes() / 2);
+          backend.usesHostMemory() ? 0 : Math.max(0, backend.offloadMemoryBytes() / 2 - paged));
     }
   }
+
+  /// Bytes in host memory.
+  ///
+  /// @param checkpoints inputs of layers that are offloaded
+  /// @param state of the optimiser, where it is paged
+  private record Pinned(long checkpoints, long state) {}
 
   /// What the backend itself takes counts on both sides, so that the total is what the device
   /// shows.
   private static MemoryPlan withBackend(
-      List<MemoryPlan.Line> lines, long offloadBytes, Backend backend, Limit limit) {
+      List<MemoryPlan.Line> lines, Pinned pinned, Backend backend, Limit limit) {
     boolean onHost = backend.usesHostMemory();
-    if (onHost && offloadBytes > 0) {
-      lines.add(new MemoryPlan.Line("offload", "checkpoints of layers", offloadBytes));
+    if (onHost && pinned.checkpoints() > 0) {
+      lines.add(new MemoryPlan.Line("offload", "checkpoints of layers", pinned.checkpoints()));
     }
     long reserved = backend.reservedBytes();
     if (reserved > 0) {
@@ -163,7 +174,8 @@ record RunMemory(
         new MemoryPlan.Budget(
             limit.bytes() > Long.MAX_VALUE - reserved ? Long.MAX_VALUE : limit.bytes() + reserved,
             limit.set()),
-        new MemoryPlan.Host(onHost ? 0 : offloadBytes, backend.offloadMemoryBytes()));
+        new MemoryPlan.Host(
+            onHost ? 0 : pinned.checkpoints(), pinned.state(), backend.offloadMemoryBytes()));
   }
 
   /// The weights by shape and format alone.

@@ -3,8 +3,10 @@ package dev.gatun.train;
 import dev.gatun.train.SftConfig.Evaluation;
 import dev.gatun.train.SftConfig.Generation;
 import dev.gatun.train.SftConfig.Interval;
+import dev.gatun.train.SftConfig.Metric;
 import dev.gatun.train.SftConfig.Output;
 import dev.gatun.train.SftConfig.Reporter;
+import dev.gatun.train.SftConfig.Selection;
 import java.nio.file.Path;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -15,6 +17,7 @@ public abstract sealed class RunSettings extends TrainingSettings permits Adapte
   private boolean loggingFirstStep = false;
   private Interval evalStrategy = Interval.NO;
   private @Nullable Double evalSteps;
+  private double evalDelay = 0;
   private boolean evalOnStart = false;
   private int perDeviceEvalBatchSize = 8;
   private int evalGenerationSamples = 0;
@@ -22,6 +25,11 @@ public abstract sealed class RunSettings extends TrainingSettings permits Adapte
   private @Nullable String evalGenerationAnswer;
   private List<Reporter> reportTo = List.of();
   private @Nullable Path loggingDir;
+  private boolean loadBestModelAtEnd = false;
+  private @Nullable Metric metricForBestModel;
+  private @Nullable Boolean greaterIsBetter;
+  private @Nullable Integer earlyStoppingPatience;
+  private double earlyStoppingThreshold = 0;
   private @Nullable Path outputDir;
   private boolean overwriteOutputDir = false;
   private Interval saveStrategy = Interval.STEPS;
@@ -50,6 +58,11 @@ public abstract sealed class RunSettings extends TrainingSettings permits Adapte
 
   public SftConfigBuilder evalSteps(@Nullable Double value) {
     evalSteps = value;
+    return self();
+  }
+
+  public SftConfigBuilder evalDelay(double value) {
+    evalDelay = value;
     return self();
   }
 
@@ -85,6 +98,31 @@ public abstract sealed class RunSettings extends TrainingSettings permits Adapte
 
   public SftConfigBuilder loggingDir(@Nullable Path value) {
     loggingDir = value;
+    return self();
+  }
+
+  public SftConfigBuilder loadBestModelAtEnd(boolean value) {
+    loadBestModelAtEnd = value;
+    return self();
+  }
+
+  public SftConfigBuilder metricForBestModel(@Nullable Metric value) {
+    metricForBestModel = value;
+    return self();
+  }
+
+  public SftConfigBuilder greaterIsBetter(@Nullable Boolean value) {
+    greaterIsBetter = value;
+    return self();
+  }
+
+  public SftConfigBuilder earlyStoppingPatience(@Nullable Integer value) {
+    earlyStoppingPatience = value;
+    return self();
+  }
+
+  public SftConfigBuilder earlyStoppingThreshold(double value) {
+    earlyStoppingThreshold = value;
     return self();
   }
 
@@ -134,11 +172,18 @@ public abstract sealed class RunSettings extends TrainingSettings permits Adapte
         loggingFirstStep,
         evalStrategy,
         evalSteps,
+        evalDelay,
         evalOnStart,
         perDeviceEvalBatchSize,
         new Generation(evalGenerationSamples, evalGenerationMaxNewTokens, evalGenerationAnswer),
         reportTo,
-        loggingDir);
+        loggingDir,
+        new Selection(
+            loadBestModelAtEnd,
+            metricForBestModel,
+            greaterIsBetter,
+            earlyStoppingPatience,
+            earlyStoppingThreshold));
   }
 
   final Output output() {

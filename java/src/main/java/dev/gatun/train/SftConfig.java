@@ -5,11 +5,15 @@ import dev.gatun.data.DataFinding;
 import dev.gatun.data.OverlongPolicy;
 import dev.gatun.data.PackingStrategy;
 import dev.gatun.model.LoraConfig;
+import dev.gatun.text.AddedTokens;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.function.ToDoubleFunction;
 import org.jspecify.annotations.Nullable;
 
 /// Everything a fine-tuning run is told: TRL's `SFTConfig`, the part of Hugging Face's
@@ -43,6 +47,7 @@ public record SftConfig(
   /// @param modelNameOrPath directory of the checkpoint
   /// @param tokenizerNameOrPath directory of the tokenizer, or null for the checkpoint's own
   /// @param adapterNameOrPath directory of the adapter to go on training, or null for a new one
+  /// @param addedTokens what the tokenizer gets besides its own tokens
   /// @param loadIn4bit whether the linear layers are quantised to NF4 while they are read
   /// @param useBnbNestedQuant whether the scales of the blocks are quantised again
   /// @param device `auto`, `cpu` or `cuda:N`; whoever picks the backend reads it
@@ -50,12 +55,19 @@ public record SftConfig(
       Path modelNameOrPath,
       @Nullable Path tokenizerNameOrPath,
       @Nullable Path adapterNameOrPath,
+      AddedTokens addedTokens,
       boolean loadIn4bit,
       boolean useBnbNestedQuant,
       String device) {
-    /// Where the tokenizer is.
+    /// Where the tokenizer is: an adapter's own knows tokens that were added for it.
     public Path tokenizer() {
-      return tokenizerNameOrPath == null ? modelNameOrPath : tokenizerNameOrPath;
+      if (tokenizerNameOrPath != null) {
+        return tokenizerNameOrPath;
+      }
+      return adapterNameOrPath != null
+              && Files.isRegularFile(adapterNameOrPath.resolve("tokenizer.json"))
+          ? adapterNameOrPath
+          : modelNameOrPath;
     }
   }
 
@@ -151,6 +163,7 @@ public record SftConfig(
   ///
   /// @param evalSteps null for `loggingSteps`
   /// @param generation answers to held-out questions
+  /// @param evalDelay updates, with `EPOCH` epochs, before which no evaluation is due
   /// @param reportTo who is told the entries of the log beside the run's own files
   /// @param loggingDir where they are, null for `runs` in the output directory
   public record Evaluation(
@@ -158,11 +171,13 @@ public record SftConfig(
       boolean loggingFirstStep,
       Interval evalStrategy,
       @Nullable Double evalSteps,
+      double evalDelay,
       boolean evalOnStart,
       int perDeviceEvalBatchSize,
       Generation generation,
       List<Reporter> reportTo,
-      @Nullable Path loggingDir) {
+      @Nullable Path loggingDir,
+      Selection selection) {
     public Evaluation {
       reportTo = List.copyOf(reportTo);
     }
@@ -173,6 +188,56 @@ public record SftConfig(
   /// @param samples how many; 0 for none
   /// @param answer regular expression whose first group is the answer, or null for the whole text
   public record Generation(int samples, int maxNewTokens, @Nullable String answer) {}
+
+  /// What evaluations decide.
+  ///
+  /// @param loadBestModelAtEnd whether the best checkpoint becomes the result, not the last update
+  /// @param metricForBestModel null for the loss with `loadBestModelAtEnd`, otherwise for none
+  /// @param greaterIsBetter null for false exactly if the metric is a loss
+  /// @param earlyStoppingPatience evaluations in a row without progress that end the run, or null
+  /// @param earlyStoppingThreshold what must be exceeded to count as progress
+  public record Selection(
+      boolean loadBestModelAtEnd,
+      @Nullable Metric metricForBestModel,
+      @Nullable Boolean greaterIsBetter,
+      @Nullable Integer earlyStoppingPatience,
+      double earlyStoppingThreshold) {
+    /// What evaluations are compared by, or null if they are not.
+    public @Nullable Metric metric() {
+      return metricForBestModel == null && loadBestModelAtEnd ? Metric.LOSS : metricForBestModel;
+    }
+
+    /// The direction of [#metric].
+    public boolean isGreaterBetter() {
+      return greaterIsBetter == null
+          ? metric() != Metric.LOSS && metric() != Metric.TOKEN_LOSS
+          : greaterIsBetter;
+    }
+  }
+
+  /// Figures of an evaluation that can be compared.
+  public enum Metric {
+    LOSS(EvaluationResult::rowWeightedLoss),
+    TOKEN_LOSS(EvaluationResult::loss),
+    MEAN_TOKEN_ACCURACY(EvaluationResult::meanTokenAccuracy),
+    ENTROPY(EvaluationResult::entropy),
+    EXACT_MATCH(result -> result.exactMatch().orElseThrow());
+
+    private final ToDoubleFunction<EvaluationResult> value;
+
+    Metric(ToDoubleFunction<EvaluationResult> value) {
+      this.value = value;
+    }
+
+    double of(EvaluationResult result) {
+      return value.applyAsDouble(result);
+    }
+
+    /// Its name in `trainer_state.json`.
+    String figure() {
+      return "eval_" + name().toLowerCase(Locale.ROOT);
+    }
+  }
 
   /// Programs that show runs.
   public enum Reporter {
@@ -195,7 +260,7 @@ public record SftConfig(
       @Nullable String resumeFromCheckpoint,
       boolean resumeForce) {}
 
-  /// Optimisers, under Hugging Face's names. The paged ones keep their state where the others do.
+  /// Optimisers, under Hugging Face's names. The paged ones keep their state in host memory.
   public enum OptimizerName {
     ADAMW_TORCH,
     ADAMW_TORCH_FUSED,
@@ -210,7 +275,7 @@ public record SftConfig(
     ADAFACTOR,
     SGD;
 
-    /// Whether the peer moves this optimiser's state between host and device.
+    /// Whether the state lies in host memory.
     public boolean isPaged() {
       return name().startsWith("PAGED_");
     }

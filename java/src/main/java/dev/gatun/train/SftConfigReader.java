@@ -9,7 +9,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
@@ -68,7 +67,6 @@ public final class SftConfigReader {
     }
     try {
       SftConfig config = builder.build();
-      explainPaging(config.optimization().optim());
       return new Loaded(config, notices);
     } catch (InputException e) {
       throw new InputException(file.location().source() + ": " + e.getMessage(), e);
@@ -101,15 +99,6 @@ public final class SftConfigReader {
     throw new InputException(
         "%s: this preset trains every weight, so %s would do nothing; set use_peft: true"
             .formatted(setting.where(), setting.writtenAs()));
-  }
-
-  private void explainPaging(SftConfig.OptimizerName optimizer) {
-    Setting setting = settings.get("optim");
-    if (optimizer.isPaged() && setting != null) {
-      notices.add(
-          "%s: the state of %s stays in the device's memory, counted in the memory plan; nothing is paged"
-              .formatted(setting.where(), optimizer.name().toLowerCase(Locale.ROOT)));
-    }
   }
 
   private void override(String override) {

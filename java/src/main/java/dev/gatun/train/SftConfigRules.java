@@ -4,11 +4,17 @@ import dev.gatun.InputException;
 import dev.gatun.data.PackingStrategy;
 import dev.gatun.model.LoraConfig;
 import dev.gatun.model.LoraConfig.Initialization;
+import dev.gatun.train.SftConfig.Evaluation;
 import dev.gatun.train.SftConfig.GradientCheckpointing;
 import dev.gatun.train.SftConfig.Interval;
+import dev.gatun.train.SftConfig.Metric;
 import dev.gatun.train.SftConfig.OptimizerName;
+import dev.gatun.train.SftConfig.Output;
+import dev.gatun.train.SftConfig.Selection;
+import java.math.BigDecimal;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 
 /// What must hold for a configuration as a whole, whoever built it.
@@ -62,10 +68,61 @@ final class SftConfigRules {
     require(
         !config.evaluation().evalOnStart() || !data.evalDatasetPath().isEmpty(),
         "eval_on_start asks for an evaluation but eval_dataset_path is not set");
+    checkSelection(config.evaluation(), config.output());
     require(
         config.lora() != null || !config.model().loadIn4bit(),
         "load_in_4bit needs an adapter to train (use_peft: true); 4-bit weights cannot be trained"
             + " themselves");
+  }
+
+  private static void checkSelection(Evaluation evaluation, Output output) {
+    Selection selection = evaluation.selection();
+    boolean asks = evaluation.generation().samples() > 0;
+    require(
+        asks || evaluation.generation().answer() == null,
+        "eval_generation_answer is for eval_generation_samples, which is 0; set how many questions to answer or remove it");
+    require(
+        asks || selection.metric() != Metric.EXACT_MATCH,
+        "metric_for_best_model is eval_exact_match and eval_generation_samples is 0; set how many questions to answer");
+    require(
+        selection.earlyStoppingPatience() == null || selection.metric() != null,
+        "early_stopping_patience needs a figure to watch; set metric_for_best_model, for example to loss, or load_best_model_at_end: true");
+    require(
+        selection.earlyStoppingPatience() == null || evaluation.evalStrategy() != Interval.NO,
+        "early_stopping_patience counts evaluations and eval_strategy is no; set it to steps or epoch");
+    require(
+        selection.earlyStoppingPatience() != null || selection.earlyStoppingThreshold() == 0,
+        "early_stopping_threshold is for early_stopping_patience, which is not set; set it or remove the threshold");
+    if (!selection.loadBestModelAtEnd()) {
+      return;
+    }
+    require(
+        evaluation.evalStrategy() != Interval.NO,
+        "load_best_model_at_end compares evaluations and eval_strategy is no; set it to steps or epoch");
+    require(
+        evaluation.evalStrategy() == output.saveStrategy(),
+        "load_best_model_at_end needs a checkpoint of what was evaluated, but eval_strategy is %s and save_strategy is %s; set both to the same"
+            .formatted(word(evaluation.evalStrategy()), word(output.saveStrategy())));
+    double evalSteps =
+        evaluation.evalSteps() == null ? evaluation.loggingSteps() : evaluation.evalSteps();
+    require(
+        evaluation.evalStrategy() != Interval.STEPS || isMultiple(output.saveSteps(), evalSteps),
+        "load_best_model_at_end needs save_steps (%s) to be a multiple of eval_steps (%s), both counts or both ratios; change one of them"
+            .formatted(plain(output.saveSteps()), plain(evalSteps)));
+  }
+
+  private static String word(Interval interval) {
+    return interval.name().toLowerCase(Locale.ROOT);
+  }
+
+  private static String plain(double steps) {
+    return new BigDecimal(Double.toString(steps)).stripTrailingZeros().toPlainString();
+  }
+
+  /// In decimal, as written: 0.3 is three times 0.1.
+  private static boolean isMultiple(double steps, double of) {
+    return (steps < 1) == (of < 1)
+        && BigDecimal.valueOf(steps).remainder(BigDecimal.valueOf(of)).signum() == 0;
   }
 
   private static void checkStart(LoraConfig lora, SftConfig config) {

@@ -47,12 +47,20 @@ public final class SftTrainer {
     try (TrainingSession session = TrainingSession.open(inputs, backend, preparation.config());
         BatchStream stream = new BatchStream(session.order(), inputs.rows(), resumption.step());
         RunJournal journal =
-            new RunJournal(preparation.config(), session, inputs, directory, listeners)) {
+            new RunJournal(
+                preparation.config(),
+                session,
+                inputs,
+                directory,
+                preparation.servingFiles(),
+                listeners)) {
       journal.start(resumption);
       if (config.evaluation().evalOnStart() && resumption.step() == 0) {
         journal.evaluate();
       }
-      for (Batches batches = stream.next(); batches != null && !stopping; batches = stream.next()) {
+      for (Batches batches = stream.next();
+          batches != null && !stopping && !journal.isStoppedEarly();
+          batches = stream.next()) {
         journal.updated(batches.update(), update(session, batches, stream, journal));
         if (journal.evaluationIsDue()) {
           journal.evaluate();
@@ -61,7 +69,7 @@ public final class SftTrainer {
           journal.saveCheckpoint();
         }
       }
-      if (journal.finalEvaluationIsDue()) {
+      if (journal.evaluationIsDue()) {
         journal.evaluate();
       }
       return journal.finish();

@@ -13,6 +13,21 @@ final class Steps {
     return (int) (setting < 1 ? Math.max(1, Math.ceil(setting * updates)) : setting);
   }
 
+  /// Updates between two evaluations by count.
+  static int everyEvaluation(SftConfig.Evaluation evaluation, int updates) {
+    Double every = evaluation.evalSteps();
+    return every(every == null ? evaluation.loggingSteps() : every, updates);
+  }
+
+  /// Whether an evaluation that is due is not too early.
+  static boolean isDelayOver(SftConfig.Evaluation evaluation, UpdateOrder.Update update) {
+    return switch (evaluation.evalStrategy()) {
+      case NO -> false;
+      case STEPS -> evaluation.evalDelay() <= update.step();
+      case EPOCH -> evaluation.evalDelay() <= update.epoch();
+    };
+  }
+
   /// Whether something is due after an update.
   static boolean due(Interval interval, int everySteps, UpdateOrder.Update update) {
     return switch (interval) {

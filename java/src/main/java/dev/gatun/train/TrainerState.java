@@ -19,6 +19,7 @@ final class TrainerState {
   private final SftConfig config;
   private final TrainingEvent.Schedule schedule;
   private final long parameters;
+  private final BestModel best;
   private final List<Map<String, @Nullable Object>> history = new ArrayList<>();
   private final Means means = new Means();
   private final int loggingSteps;
@@ -28,10 +29,12 @@ final class TrainerState {
   private long tokensSeen;
 
   /// @param parameters of the whole model, embeddings left out, for the estimate of operations
-  TrainerState(SftConfig config, TrainingEvent.Schedule schedule, long parameters) {
+  /// @param best stays the caller's
+  TrainerState(SftConfig config, TrainingEvent.Schedule schedule, long parameters, BestModel best) {
     this.config = config;
     this.schedule = schedule;
     this.parameters = parameters;
+    this.best = best;
     loggingSteps = Steps.every(config.evaluation().loggingSteps(), schedule.updates());
   }
 
@@ -177,11 +180,9 @@ final class TrainerState {
   /// The file's content, in the layout and order of transformers.
   String toJson() {
     Map<String, @Nullable Object> state = new LinkedHashMap<>();
-    state.put("best_global_step", null);
-    state.put("best_metric", null);
-    state.put("best_model_checkpoint", null);
+    best.addTo(state);
     state.put("epoch", epoch);
-    state.put("eval_steps", evalSteps());
+    state.put("eval_steps", Steps.everyEvaluation(config.evaluation(), schedule.updates()));
     state.put("global_step", step);
     state.put("is_hyper_param_search", false);
     state.put("is_local_process_zero", true);
@@ -192,7 +193,7 @@ final class TrainerState {
     state.put("num_input_tokens_seen", 0);
     state.put("num_train_epochs", schedule.epochs());
     state.put("save_steps", Steps.every(config.output().saveSteps(), schedule.updates()));
-    state.put("stateful_callbacks", Map.of("TrainerControl", control()));
+    state.put("stateful_callbacks", callbacks());
     state.put("total_flos", operations());
     state.put("train_batch_size", config.loop().perDeviceTrainBatchSize());
     state.put("trial_name", null);
@@ -200,10 +201,11 @@ final class TrainerState {
     return PythonJson.format(state) + "\n";
   }
 
-  private int evalSteps() {
-    Double evalSteps = config.evaluation().evalSteps();
-    return Steps.every(
-        evalSteps == null ? config.evaluation().loggingSteps() : evalSteps, schedule.updates());
+  private Map<String, Object> callbacks() {
+    Map<String, Object> callbacks = new LinkedHashMap<>();
+    best.addCallbackTo(callbacks);
+    callbacks.put("TrainerControl", control());
+    return callbacks;
   }
 
   private Map<String, Object> control() {
@@ -212,7 +214,7 @@ final class TrainerState {
     flags.put("should_evaluate", false);
     flags.put("should_log", false);
     flags.put("should_save", true);
-    flags.put("should_training_stop", step >= schedule.updates());
+    flags.put("should_training_stop", step >= schedule.updates() || best.isPatienceOver());
     Map<String, Object> control = new LinkedHashMap<>();
     control.put("args", flags);
     control.put("attributes", Map.of());

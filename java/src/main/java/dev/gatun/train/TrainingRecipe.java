@@ -21,6 +21,7 @@ import dev.gatun.optim.ParameterGroup;
 import dev.gatun.optim.Schedule;
 import dev.gatun.optim.Schedules;
 import dev.gatun.optim.Sgd;
+import dev.gatun.optim.StatePlace;
 import dev.gatun.quant.Nf4Codec;
 import dev.gatun.text.Tokenizer;
 import java.util.List;
@@ -75,13 +76,15 @@ public final class TrainingRecipe {
       Backend backend, Parameters parameters, SftConfig.Optimization optimization) {
     List<ParameterGroup> groups =
         ParameterGroup.of(parameters, rates(optimization), optimization.weightDecay());
+    StatePlace place = optimization.optim().isPaged() ? StatePlace.HOST : StatePlace.DEVICE;
     return switch (optimization.optim()) {
       case ADAMW_TORCH, ADAMW_TORCH_FUSED, PAGED_ADAMW_32BIT ->
-          new AdamW(backend, parameters, groups, adamW(optimization));
+          new AdamW(backend, parameters, groups, adamW(optimization), place);
       case ADAMW_8BIT, ADAMW_BNB_8BIT, PAGED_ADAMW_8BIT ->
-          new AdamW8bit(backend, parameters, groups, adamW(optimization), AdamW8bit.SMALLEST);
+          new AdamW8bit(
+              backend, parameters, groups, adamW(optimization), AdamW8bit.SMALLEST, place);
       case LION_32BIT, PAGED_LION_32BIT, LION_8BIT, PAGED_LION_8BIT ->
-          new Lion(backend, parameters, groups, lion(optimization));
+          new Lion(backend, parameters, groups, lion(optimization), place);
       case ADAFACTOR -> new Adafactor(backend, parameters, groups);
       case SGD -> new Sgd(backend, parameters, groups, optimization.momentum());
     };
@@ -109,19 +112,33 @@ public final class TrainingRecipe {
         : Lion.Settings.in32bit(optimization.adamBeta1(), optimization.adamBeta2());
   }
 
-  /// Bytes of the optimiser's state, and of what it works in.
-  static long optimizerBytes(
+  /// Memory of the optimiser's state, and of what it works in.
+  ///
+  /// @param bytes in all
+  /// @param pagedBytes how many of them lie in host memory
+  record OptimizerMemory(long bytes, long pagedBytes) {}
+
+  static OptimizerMemory optimizerMemory(
       SftConfig.Optimization optimization, Backend backend, MemoryNeed need) {
-    return switch (optimization.optim()) {
-      case ADAMW_TORCH, ADAMW_TORCH_FUSED, PAGED_ADAMW_32BIT ->
-          AdamW.byteSize(need.flatParameterCount());
-      case ADAMW_8BIT, ADAMW_BNB_8BIT, PAGED_ADAMW_8BIT ->
-          AdamW8bit.byteSize(need.parameters(), AdamW8bit.SMALLEST);
-      case LION_32BIT, PAGED_LION_32BIT, LION_8BIT, PAGED_LION_8BIT ->
-          Lion.byteSize(need.parameters(), lion(optimization));
-      case ADAFACTOR -> Adafactor.byteSize(backend, need.parameters());
-      case SGD -> Sgd.byteSize(need.flatParameterCount(), optimization.momentum());
-    };
+    SftConfig.OptimizerName name = optimization.optim();
+    long bytes =
+        switch (name) {
+          case ADAMW_TORCH, ADAMW_TORCH_FUSED, PAGED_ADAMW_32BIT ->
+              AdamW.byteSize(need.flatParameterCount());
+          case ADAMW_8BIT, ADAMW_BNB_8BIT, PAGED_ADAMW_8BIT ->
+              AdamW8bit.byteSize(need.parameters(), AdamW8bit.SMALLEST);
+          case LION_32BIT, PAGED_LION_32BIT, LION_8BIT, PAGED_LION_8BIT ->
+              Lion.byteSize(need.parameters(), lion(optimization));
+          case ADAFACTOR -> Adafactor.byteSize(backend, need.parameters());
+          case SGD -> Sgd.byteSize(need.flatParameterCount(), optimization.momentum());
+        };
+    long tables =
+        switch (name) {
+          case ADAMW_8BIT, ADAMW_BNB_8BIT, PAGED_ADAMW_8BIT -> AdamW8bit.tableBytes();
+          case LION_32BIT, PAGED_LION_32BIT, LION_8BIT, PAGED_LION_8BIT -> Lion.tableBytes();
+          case ADAMW_TORCH, ADAMW_TORCH_FUSED, PAGED_ADAMW_32BIT, ADAFACTOR, SGD -> 0;
+        };
+    return new OptimizerMemory(bytes, name.isPaged() ? bytes - tables : 0);
   }
 
   /// What is asked of the data before a run.

@@ -118,4 +118,45 @@ class ChatCommandTest {
     assertThat(run.err()).hasLineCount(1).contains("no chat template", "chat_template_path");
     assertThat(workspace.output()).doesNotExist();
   }
+
+  @Test
+  void theTemplateThatWasTrainedWithIsServedAndEndsTurns() throws IOException {
+    Path chosen =
+        Files.writeString(
+            folder.resolve("chosen.jinja"),
+            "{% for m in messages %}{{ m.role ~ '\\n' ~ m.content ~ '<|turn|>\\n' }}{% endfor %}{{ 'assistant\\n' if add_generation_prompt }}");
+    Path config = workspace.model().resolve("tokenizer_config.json");
+    String stored = Files.readString(config).strip();
+    Files.writeString(config, "{\"chat_template\": \"{{ 'another' }}\", " + stored.substring(1));
+    Files.writeString(
+        workspace.data(),
+        """
+        {"messages": [{"role": "user", "content": "one"}, {"role": "assistant", "content": "lamp"}]}
+        """);
+    Run trained =
+        workspace.train(
+            "chat_template_path=" + chosen,
+            "added_special_tokens=[<|turn|>]",
+            "modules_to_save=[embed_tokens, lm_head]",
+            "ensure_weight_tying=true",
+            "train_on=last_assistant",
+            "learning_rate=3.0e-3",
+            // The turn ends with a token of the template's own, which generation knows.
+            "allow_findings=[eos_never_trained]",
+            "max_steps=40");
+    assertThat(trained.err()).isEmpty();
+    assertThat(trained.exitCode()).isZero();
+    Path output = workspace.output();
+    assertThat(output.resolve("chat_template.jinja")).hasSameBinaryContentAs(chosen);
+    assertThat(output.resolve("tokenizer_config.json"))
+        .content()
+        .contains("eos_token")
+        .doesNotContain("chat_template");
+
+    Run chat =
+        Run.gatun(
+            "generate", output.toString(), "--chat", "--prompt", "one", "--max-new-tokens", "20");
+    assertThat(chat.err()).isEmpty();
+    assertThat(chat.out()).isEqualTo("lamp" + System.lineSeparator());
+  }
 }

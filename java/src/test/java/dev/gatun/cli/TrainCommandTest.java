@@ -72,6 +72,54 @@ class TrainCommandTest {
   }
 
   @Test
+  void theBestModelIsTheResultAndPatienceEndsTheRun() throws IOException {
+    Path output = workspace.output();
+
+    Run run =
+        workspace.train(
+            "eval_dataset_path=" + workspace.data(),
+            "eval_strategy=steps",
+            "eval_steps=2",
+            "save_steps=2",
+            "save_total_limit=1",
+            "max_steps=20",
+            "load_best_model_at_end=true",
+            "greater_is_better=true", // the loss falls, so that the first evaluation stays the best
+            "early_stopping_patience=2");
+
+    assertThat(run.err()).isEmpty();
+    assertThat(run.exitCode()).isZero();
+    assertThat(run.out())
+        .contains("early stopping: eval_loss did not improve in 2 evaluations")
+        .containsPattern("the final model is that of .*checkpoint-2; .* eval_loss .* at step 2")
+        .contains("finished after step 6");
+    assertThat(output.resolve("checkpoint-2")).isDirectory();
+    assertThat(output.resolve("checkpoint-4")).doesNotExist();
+    assertThat(output.resolve("checkpoint-6")).isDirectory();
+    assertThat(output.resolve("adapter_model.safetensors"))
+        .hasSameBinaryContentAs(output.resolve("checkpoint-2/adapter_model.safetensors"));
+    assertThat(
+            Files.mismatch(
+                output.resolve("adapter_model.safetensors"),
+                output.resolve("checkpoint-6/adapter_model.safetensors")))
+        .isNotNegative();
+  }
+
+  @Test
+  void strategiesAtOddsAreAUsageErrorBeforeAnythingIsWritten() {
+    Run run =
+        workspace.train(
+            "eval_dataset_path=" + workspace.data(),
+            "eval_strategy=epoch",
+            "load_best_model_at_end=true");
+
+    assertThat(run.exitCode()).isEqualTo(2);
+    assertThat(run.err()).contains("eval_strategy is epoch and save_strategy is steps");
+    assertThat(run.err()).hasLineCount(1);
+    assertThat(workspace.output()).doesNotExist();
+  }
+
+  @Test
   void anOlderNameOfAKeyIsAcceptedWithANotice() throws IOException {
     Files.writeString(
         workspace.config(),

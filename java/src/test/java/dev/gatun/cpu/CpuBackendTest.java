@@ -167,7 +167,7 @@ class CpuBackendTest {
     try (CpuBackend backend = CpuBackend.create(1);
         TensorArena arena = backend.arena("test", 1024)) {
       Tensor y = arena.allocate(DType.F32, Shape.of(1, 6));
-      backend.matmul().logits(y, Tensor.ofFloats(Shape.of(1, 5), x), weight, null, arena);
+      backend.matmul().logits(y, Tensor.ofFloats(Shape.of(1, 5), x), weight, null, null, arena);
 
       assertThat(y.toFloats())
           .containsExactly(values[2], values[7], values[12], values[17], values[22], values[27]);
@@ -201,7 +201,7 @@ class CpuBackendTest {
           .isThrownBy(() ->
               backend
                   .matmul()
-                  .logits(y, random(1, 2, 5), new Weight.Dense(random(2, 6, 4)), null, arena))
+                  .logits(y, random(1, 2, 5), new Weight.Dense(random(2, 6, 4)), null, null, arena))
           .withMessageContaining("[2, 5] x [4, 6]");
     }
   }

@@ -16,7 +16,11 @@ class KernelReportTest {
           "attention_backward_dkdv_bf16_d128_sm90a",
           "the consumers take 240 registers, which leaves the copying warps 24; faster than cuDNN all the same",
           "attention_backward_dkdv_bf16_d32",
-          "8 bytes outside the loops, on sm_80 only");
+          "8 bytes outside the loops, on sm_80 only",
+          "glu_backward_lora_bf16_r16",
+          "16 warps of 128 registers; its arguments by side, and 16 bytes spilled: faster so than with fewer warps",
+          "glu_backward_lora_bf16_r32",
+          "the same with twice the sums");
 
   @Test
   void noKernelSpillsOrUsesStack() {

@@ -234,4 +234,20 @@ class ChatDataTest {
         "chat_template.jinja line 2",
         "no x here");
   }
+
+  @Test
+  void derivedTurnsAreSaid() throws IOException {
+    assertThat(prepare(TWO_TURNS, trainOn(TrainOn.ASSISTANT)).report().notices())
+        .singleElement()
+        .asString()
+        .startsWith("In 1 rows the assistant's turns were derived");
+    assertThat(prepare(TWO_TURNS, trainOn(TrainOn.ALL)).report().notices()).isEmpty();
+
+    Files.writeString(
+        directory.resolve("chat_template.jinja"),
+        """
+        {%- for m in messages %}{% if m.role == 'user' %}b {{ m.content }} </s> {% else %}c {% generation %}{{ m.content }} </s> {% endgeneration %}{% endif %}{% endfor %}\
+        """);
+    assertThat(prepare(TWO_TURNS, trainOn(TrainOn.ASSISTANT)).report().notices()).isEmpty();
+  }
 }

@@ -8,18 +8,13 @@ import dev.gatun.cpu.CpuBackend;
 import dev.gatun.generate.Generator.Completion;
 import dev.gatun.generate.Generator.Settings;
 import dev.gatun.io.WeightFormat;
-import dev.gatun.nn.Training;
 import dev.gatun.op.Backend;
 import dev.gatun.rules.Repository;
-import dev.gatun.text.chat.ChatTemplate;
-import dev.gatun.text.chat.jinja.Template;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.LocalDateTime;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
@@ -68,23 +63,6 @@ class GeneratorTest {
       assertThat(Arrays.copyOf(many.get(i).ids(), few.get(i).ids().length))
           .isEqualTo(few.get(i).ids());
     }
-  }
-
-  @Test
-  void chatsEndWithTheTurnToo() {
-    Generator generator = generator();
-
-    assertThat(generator.ends(template("{{ m.content }}<|im_end|>\n"))).containsExactly(0, 3);
-    assertThat(generator.ends(template("{{ m.content }}<|endoftext|>"))).containsExactly(0);
-    // Ordinary text ends no turn: it may stand in any answer.
-    assertThat(generator.ends(template("{{ m.content }} end."))).containsExactly(0);
-    assertThat(generator.ends(template("{{ raise_exception('no') }}"))).containsExactly(0);
-  }
-
-  private static ChatTemplate template(String message) {
-    Template template =
-        Template.parse("test", "{% for m in messages %}" + message + "{% endfor %}");
-    return ChatTemplate.of(template, Map.of(), LocalDateTime::now);
   }
 
   @Test
@@ -140,7 +118,7 @@ class GeneratorTest {
   }
 
   private static Generator generator() {
-    return new Generator(model, Training.frozen());
+    return new Generator(model);
   }
 
   private static List<int[]> ids() {

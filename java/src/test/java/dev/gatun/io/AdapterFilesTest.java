@@ -107,6 +107,52 @@ class AdapterFilesTest {
   }
 
   @Test
+  void rowsOfTokensAreKept() throws IOException {
+    LoraConfig config =
+        new LoraConfig(
+                4,
+                4,
+                0,
+                false,
+                new Modules.Names(List.of("q_proj")),
+                null,
+                List.of(),
+                List.of(),
+                Map.of(),
+                Map.of(),
+                Initialization.KAIMING_UNIFORM)
+            .withTrainableTokens(
+                new LoraConfig.Tokens.Indices(Map.of("embed_tokens", List.of(9, 3))));
+    Tensor rows = Tensor.ofFloats(Shape.of(2, 2), 1, 2, 3, 4);
+    AdapterFiles.write(
+        dir,
+        new PeftAdapter(
+            config,
+            "base",
+            Map.of(Q, lowRank(20, 20, 4)),
+            Map.of(),
+            Map.of("model.embed_tokens", rows),
+            Map.of()));
+
+    PeftAdapter read = AdapterFiles.read(dir);
+    assertThat(read.config()).isEqualTo(config);
+    assertThat(read.tokens().get("model.embed_tokens").toFloats()).containsExactly(1, 2, 3, 4);
+    assertThat(read.vocabulary()).hasValue(10);
+    assertThat(SafeTensors.open(dir.resolve(AdapterFiles.TENSORS)).names())
+        .contains("base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta");
+
+    // PEFT writes a list where it was given one.
+    Path file = dir.resolve(AdapterFiles.CONFIG);
+    String list =
+        Files.readString(file)
+            .replaceFirst(
+                "(?s)\"trainable_token_indices\": \\{.*?\\}",
+                "\"trainable_token_indices\": [9, 3]");
+    Files.writeString(file, list);
+    assertThat(AdapterFiles.read(dir).config()).isEqualTo(config);
+  }
+
+  @Test
   void readsBackWhatItWrote() {
     LoraConfig config =
         new LoraConfig(
@@ -187,6 +233,32 @@ class AdapterFilesTest {
   }
 
   @Test
+  void updatesOfEmbeddingAndHeadAndTheirBaseCopies() throws IOException {
+    writeConfig("");
+    String prefix = "base_model.model.";
+    Map<String, Tensor> tensors = new TreeMap<>();
+    tensors.put(prefix + "model.embed_tokens.lora_embedding_A", zeros(8, 30));
+    tensors.put(prefix + "model.embed_tokens.lora_embedding_B", zeros(20, 8));
+    tensors.put(prefix + "model.embed_tokens.base_layer.weight", zeros(30, 20));
+    tensors.put(prefix + "lm_head.lora_A.weight", zeros(8, 20));
+    tensors.put(prefix + "lm_head.lora_B.weight", zeros(30, 8));
+    SafeTensorsWriter.write(dir.resolve(AdapterFiles.TENSORS), tensors, Map.of());
+
+    PeftAdapter read = AdapterFiles.read(dir);
+
+    assertThat(read.modules().keySet()).containsExactly("lm_head", "model.embed_tokens");
+    assertThat(read.baseCopies().keySet()).containsExactly("model.embed_tokens");
+    AdapterFiles.write(dir, read);
+    try (SafeTensors file = SafeTensors.open(dir.resolve(AdapterFiles.TENSORS))) {
+      tensors.remove(prefix + "model.embed_tokens.base_layer.weight");
+      assertThat(file.names()).containsExactlyInAnyOrderElementsOf(tensors.keySet());
+    }
+    tensors.remove(prefix + "model.embed_tokens.lora_embedding_B");
+    SafeTensorsWriter.write(dir.resolve(AdapterFiles.TENSORS), tensors, Map.of());
+    assertInputError("lora_embedding_A'", "but not", "lora_embedding_B'");
+  }
+
+  @Test
   void modulesToSaveNeedTheirTensors() throws IOException {
     writeConfig(",'modules_to_save':['lm_head']");
     writeTensors(Map.of(".lora_A.weight", zeros(8, 20), ".lora_B.weight", zeros(20, 8)));
@@ -224,7 +296,6 @@ class AdapterFilesTest {
       quoteCharacter = '~',
       value = {
         "'bias':'all' | 'bias' is 'all'",
-        "'trainable_token_indices':{'embed_tokens':[1]} | 'trainable_token_indices'",
         "'lora_bias':true | 'lora_bias'",
         "'layer_replication':[[0,1]] | 'layer_replication'",
         "'target_parameters':['x'] | 'target_parameters'",

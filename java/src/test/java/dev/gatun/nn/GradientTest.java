@@ -79,6 +79,34 @@ class GradientTest {
 
   @ParameterizedTest
   @EnumSource(CheckpointPolicy.class)
+  void ofUpdatesOfTheEmbeddingAndTheHead(CheckpointPolicy policy) {
+    List<String[]> choices =
+        List.of(
+            new String[] {"embed_tokens"},
+            new String[] {"lm_head"},
+            new String[] {"embed_tokens", "lm_head", "v_proj"});
+    for (ModelConfig config : List.of(TinyModel.llama(), TinyModel.everything())) {
+      for (String[] choice : choices) {
+        for (float dropout : new float[] {0, 0.4f}) {
+          try (TinyModel tiny = new TinyModel(config)) {
+            var updates = tiny.updates(dropout, choice);
+            CausalLm model = create(tiny, new Training.Lora(updates), policy);
+            model.seedDropout(99, 5);
+            ReferenceModel reference = new ReferenceModel(config, tiny.values);
+            updates.forEach(reference::update);
+            if (dropout > 0) {
+              masks(tiny, reference, dropout, 99, 5);
+            }
+
+            compare(tiny.gradients(model, BATCH), reference);
+          }
+        }
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(CheckpointPolicy.class)
   void whereOnlySomeLayersAreAdapted(CheckpointPolicy policy) {
     List<String[]> choices =
         List.of(
@@ -198,7 +226,11 @@ class GradientTest {
     Tensor state = arena.allocate(DType.I64, Shape.of(2));
     tiny.backend.upload(state, Tensor.ofLongs(Shape.of(2), seed, step));
     int stream = 1;
-    for (ModuleTree.Linear linear : ModuleTree.linears(tiny.config)) {
+    // The embedding, last, has no dropout.
+    for (ModuleTree.Linear linear : ModuleTree.adaptable(tiny.config)) {
+      if (linear.path().equals(ModuleTree.EMBEDDING)) {
+        continue;
+      }
       int in = Math.toIntExact(linear.in());
       long mark = arena.mark();
       Tensor identity = place(tiny, arena, Shape.of(in, in), i -> i % (in + 1) == 0 ? 1 : 0);

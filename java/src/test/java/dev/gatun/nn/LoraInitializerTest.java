@@ -3,6 +3,7 @@ package dev.gatun.nn;
 import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import dev.gatun.InputException;
 import dev.gatun.Tolerances;
@@ -10,6 +11,7 @@ import dev.gatun.model.LoraConfig.Adapted;
 import dev.gatun.model.LoraConfig.Initialization;
 import dev.gatun.model.ModelConfig;
 import dev.gatun.tensor.DType;
+import dev.gatun.tensor.Shape;
 import java.util.List;
 import java.util.Map;
 import java.util.SortedMap;
@@ -116,6 +118,25 @@ class LoraInitializerTest {
     assertThat(a(both, Q)).containsExactly(alone);
     assertThat(a(both, K)).isNotEqualTo(alone);
     assertThat(a(initialize(Initialization.KAIMING_UNIFORM, 43, Q), Q)).isNotEqualTo(alone);
+  }
+
+  @Test
+  void whatAnEmbeddingLooksUpStartsAtZero() {
+    LoraModule module =
+        requireNonNull(
+            initialize(Initialization.KAIMING_UNIFORM, 1, ModuleTree.EMBEDDING)
+                .get(ModuleTree.EMBEDDING));
+    assertThat(module.a().shape()).isEqualTo(Shape.of(RANK, MODEL.vocabulary()));
+    assertThat(module.a().toFloats()).containsOnly(0);
+    assertThat(module.b().shape()).isEqualTo(Shape.of(MODEL.hidden(), RANK));
+    double squares = 0;
+    for (float value : module.b().toFloats()) {
+      squares += value * value;
+    }
+    assertThat(squares / module.b().shape().count()).isCloseTo(1, within(0.2));
+    assertThatThrownBy(() -> initialize(Initialization.ORTHOGONAL, 1, ModuleTree.EMBEDDING))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("embed_tokens");
   }
 
   private static SortedMap<String, LoraModule> initialize(

@@ -137,13 +137,36 @@ class LoraTargetsTest {
   }
 
   @Test
-  void embeddingAndHeadAreRecognisedAsNotSupported() {
-    assertThatThrownBy(() -> paths(names("q_proj", "embed_tokens"), null))
+  void embeddingAndHeadAreTargetsWhereTheyAreNamed() {
+    assertThat(paths(names("embed_tokens", "lm_head"), null))
+        .containsExactly("lm_head", "model.embed_tokens");
+    assertThat(paths(new Modules.AllLinear(), null))
+        .isNotEmpty()
+        .doesNotContain("lm_head", "model.embed_tokens");
+  }
+
+  @Test
+  void updatesOfEmbeddingAndHeadArePlain() {
+    LoraConfig decomposed =
+        new LoraConfig(
+            8,
+            16,
+            0,
+            false,
+            names("q_proj", "lm_head"),
+            null,
+            List.of(),
+            List.of(),
+            Map.of(),
+            Map.of(),
+            LoraConfig.Initialization.KAIMING_UNIFORM,
+            List.of(),
+            false,
+            true);
+    assertThatThrownBy(() -> LoraTargets.resolve(decomposed, MODEL))
         .isInstanceOf(UnsupportedException.class)
-        .hasMessageContaining("embed_tokens");
-    assertThatThrownBy(() -> paths(names("lm_head"), null))
-        .isInstanceOf(UnsupportedException.class)
-        .hasMessageContaining("lm_head");
+        .hasMessageContaining("lm_head")
+        .hasMessageContaining("use_dora");
   }
 
   @Test

@@ -79,6 +79,18 @@ final class ReferenceModel {
         x[i][j] = config.embeddingScale() * table[input.inputIds()[i] * hidden + j];
       }
     }
+    Double embeddingUpdate = scales.get(ModuleTree.EMBEDDING);
+    if (embeddingUpdate != null) {
+      double[] a = value(ModuleTree.loraA(ModuleTree.EMBEDDING));
+      double[] b = value(ModuleTree.loraB(ModuleTree.EMBEDDING));
+      int rank = b.length / hidden;
+      for (int i = 0; i < t * hidden * rank; i++) {
+        int row = i / rank / hidden;
+        int j = i / rank % hidden;
+        double factor = a[i % rank * config.vocabulary() + input.inputIds()[row]];
+        x[row][j] += config.embeddingScale() * embeddingUpdate * b[j * rank + i % rank] * factor;
+      }
+    }
     for (int layer = 0; layer < config.layerCount(); layer++) {
       String path = "model.layers." + layer;
       add(x, attention(path, layer, norm(path + ".input_layernorm", x), input));
@@ -88,10 +100,29 @@ final class ReferenceModel {
     String head = config.tiedEmbeddings() ? "model.embed_tokens" : "lm_head";
     double sum = 0;
     for (int i = 0; i < input.targetRows().length; i++) {
-      double[][] row = {normed[input.targetRows()[i]]};
-      sum += crossEntropy(product(row, value(head + ".weight"))[0], input.targetLabels()[i]);
+      int place = input.targetRows()[i];
+      double[] logits = product(new double[][] {normed[place]}, value(head + ".weight"))[0];
+      addHeadUpdate(logits, normed[place], place);
+      sum += crossEntropy(logits, input.targetLabels()[i]);
     }
     return sum / input.targetRows().length;
+  }
+
+  private void addHeadUpdate(double[] logits, double[] x, int place) {
+    Double scale = scales.get(ModuleTree.HEAD);
+    if (scale == null) {
+      return;
+    }
+    double[] mask = masks.get(ModuleTree.HEAD);
+    double[][] dropped = {x.clone()};
+    for (int j = 0; mask != null && j < x.length; j++) {
+      dropped[0][j] *= mask[place * x.length + j];
+    }
+    double[][] inner = product(dropped, value(ModuleTree.loraA(ModuleTree.HEAD)));
+    double[] update = product(inner, value(ModuleTree.loraB(ModuleTree.HEAD)))[0];
+    for (int i = 0; i < logits.length; i++) {
+      logits[i] += scale * update[i];
+    }
   }
 
   private static double crossEntropy(double[] logits, int label) {

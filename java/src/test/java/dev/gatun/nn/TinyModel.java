@@ -117,7 +117,7 @@ final class TinyModel implements AutoCloseable {
   SortedMap<String, LoraModule> updates(double dropout, String... endings) {
     SortedMap<String, LoraModule> modules = new TreeMap<>();
     Random random = new Random(11);
-    for (ModuleTree.Linear linear : ModuleTree.linears(config)) {
+    for (ModuleTree.Linear linear : ModuleTree.adaptable(config)) {
       for (String ending : endings) {
         if (linear.path().endsWith(ending)) {
           modules.put(

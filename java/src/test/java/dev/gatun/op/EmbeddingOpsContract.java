@@ -66,4 +66,45 @@ public abstract class EmbeddingOpsContract extends OpContract {
           return sum;
         });
   }
+
+  @ParameterizedTest
+  @CsvSource({"1, 1, 1, 1", "50, 7, 3, 1.5", "300, 40, 16, 0.5"})
+  void gatherAndScatterColumns(int tokens, int vocabulary, int rank, float scale) {
+    double[] table = values(rank * vocabulary, 1);
+    double[] dy = values(tokens * rank, 1);
+    double[] before = values(rank * vocabulary, 1);
+    int[] ids = ints(tokens, vocabulary);
+    Tensor y = strided(new double[tokens * rank], tokens, rank);
+    Tensor dtable = f32(before, rank, vocabulary);
+
+    backend().embedding().gatherColumns(y, activation(table, rank, vocabulary), ints(ids), scale);
+    long bytes = backend().embedding().scratchBytes(tokens, rank, vocabulary);
+    try (TensorArena scratch = scratch(bytes)) {
+      backend()
+          .embedding()
+          .scatterAddColumns(dtable, strided(dy, tokens, rank), ints(ids), scale, scratch);
+    }
+
+    assertClose(
+        "y",
+        y,
+        p -> {
+          double[] expected = new double[tokens * rank];
+          for (int i = 0; i < expected.length; i++) {
+            expected[i] = p.op(scale * table[i % rank * vocabulary + ids[i / rank]]);
+          }
+          return expected;
+        });
+    assertClose(
+        "dtable",
+        dtable,
+        p -> {
+          double[] sum = before.clone();
+          for (int i = 0; i < dy.length; i++) {
+            int at = i % rank * vocabulary + ids[i / rank];
+            sum[at] = p.op(sum[at] + p.op(scale * dy[i]));
+          }
+          return sum;
+        });
+  }
 }

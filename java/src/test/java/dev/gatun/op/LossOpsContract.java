@@ -6,6 +6,8 @@ import dev.gatun.quant.Weight;
 import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
+import java.util.Arrays;
+import java.util.List;
 import java.util.function.Function;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
@@ -50,12 +52,15 @@ public abstract class LossOpsContract extends OpContract {
     int[] labels = ints(trained, v);
     LossOps.Config config = new LossOps.Config(scale, softcap, smoothing, chunk);
     LossOps.Outputs outputs = outputs(trained);
+    LossOps.HeadRows last = new LossOps.HeadRows(v - 1, f32(new double[h], 1, h));
+    LossOps.HeadRows half = new LossOps.HeadRows(v / 3, f32(new double[v / 2 * h], v / 2, h));
     LossOps.Gradients gradients =
         new LossOps.Gradients(
             output(tokens, h),
             f32(new double[v * h], v, h),
             f32(new double[v], v),
-            f32(new double[] {UPSTREAM}, 1));
+            f32(new double[] {UPSTREAM}, 1),
+            List.of(last, half));
 
     try (TensorArena scratch = scratch(backend().loss().scratchBytes(trained, head, config))) {
       backend()
@@ -80,6 +85,14 @@ public abstract class LossOpsContract extends OpContract {
     assertClose("entropy", outputs.entropy(), p -> at.apply(p).entropy());
     assertClose("dhidden", gradients.hidden(), p -> spread(at.apply(p).dhidden(), rows, tokens, h));
     assertClose("dhead", gradients.head(), p -> at.apply(p).dhead());
+    for (LossOps.HeadRows part : gradients.headRows()) {
+      int from = Math.toIntExact(part.first()) * h;
+      int to = from + Math.toIntExact(part.gradient().rows()) * h;
+      assertClose(
+          "dhead from row " + part.first(),
+          part.gradient(),
+          p -> Arrays.copyOfRange(at.apply(p).dhead(), from, to));
+    }
     assertClose("dbias", gradients.bias(), p -> at.apply(p).dbias());
   }
 
@@ -87,6 +100,124 @@ public abstract class LossOpsContract extends OpContract {
   @Test
   void manyRowsOfALargeVocabulary() {
     lossAndGradients(900, 850, 8, 10_001, 1, 0, 0, 1024, "BF16");
+  }
+
+  /// An update is nothing but more columns of the hidden states and of the head.
+  @ParameterizedTest
+  @CsvSource({"30, 21, 16, 65, 3, 8", "70, 40, 64, 2100, 8, 16", "20, 20, 33, 300, 16, 100"})
+  void anUpdateOfTheHead(int tokens, int trained, int h, int v, int rank, int chunk) {
+    float scale = 0.5f;
+    double[] hidden = values(tokens * h, 1);
+    double[] inner = values(tokens * rank, 1);
+    double[] matrix = values(v * h, 0.5);
+    double[] b = values(v * rank, 0.5);
+    int[] rows = IntStream.range(0, trained).map(i -> i * tokens / trained).toArray();
+    int[] labels = ints(trained, v);
+    LossOps.Config config = new LossOps.Config(1, 0, 0.1f, chunk);
+    Weight head = new Weight.Dense(activation(matrix, v, h));
+    LossOps.Gradients gradients =
+        new LossOps.Gradients(
+            output(tokens, h), f32(new double[v * h], v, h), null, f32(new double[] {UPSTREAM}, 1));
+    LossOps.Update update =
+        new LossOps.Update(
+            new LowRankTerm(alignedStrided(inner, tokens, rank), activation(b, v, rank), scale),
+            output(tokens, rank),
+            f32(new double[v * rank], v, rank));
+    LossOps.Outputs trainedOutputs = outputs(trained);
+    LossOps.Outputs evaluated = outputs(trained);
+    LossOps.Targets targets = new LossOps.Targets(ints(rows), ints(labels));
+    Tensor states = strided(hidden, tokens, h);
+    long bytes = backend().loss().scratchBytes(trained, head, rank, config);
+
+    try (TensorArena scratch = scratch(bytes)) {
+      LossOps ops = backend().loss();
+      ops.linearCrossEntropy(
+          trainedOutputs, gradients, states, head, null, update, targets, config, scratch);
+      ops.linearCrossEntropy(
+          evaluated,
+          null,
+          states,
+          head,
+          null,
+          new LossOps.Update(update.term(), null, null),
+          targets,
+          config,
+          scratch);
+    }
+
+    double[] states64 = pick(joined(hidden, h, inner, rank, 1), rows, h + rank);
+    double[] weights = joined(matrix, h, b, rank, scale);
+    double[] none = new double[v];
+    LossOracle exact = oracle(Precision.EXACT, states64, weights, none, labels, config);
+    LossOracle naive =
+        oracle(Precision.of(activationType()), states64, weights, none, labels, config);
+    Function<Precision, LossOracle> at = p -> p == Precision.EXACT ? exact : naive;
+    assertSame(
+        "loss with and without gradients", trainedOutputs.tokenLoss(), evaluated.tokenLoss());
+    assertClose("loss", trainedOutputs.tokenLoss(), p -> at.apply(p).tokenLoss());
+    assertClose(
+        "dhidden",
+        gradients.hidden(),
+        p -> spread(part(at.apply(p).dhidden(), h + rank, 0, h), rows, tokens, h));
+    assertClose(
+        "dinner",
+        update.innerGradient(),
+        p -> spread(part(at.apply(p).dhidden(), h + rank, h, rank), rows, tokens, rank));
+    assertClose("dhead", gradients.head(), p -> part(at.apply(p).dhead(), h + rank, 0, h));
+    assertClose(
+        "db",
+        update.b(),
+        p -> Oracle.scaled(p, part(at.apply(p).dhead(), h + rank, h, rank), scale));
+  }
+
+  @ParameterizedTest
+  @CsvSource({"1, 300, 8", "5, 65, 3", "40, 130, 16"})
+  void logitsWithAnUpdate(int rows, int out, int rank) {
+    int in = 40;
+    double[] x = values(rows * in, 1);
+    double[] matrix = values(out * in, 0.5);
+    double[] inner = values(rows * rank, 1);
+    double[] b = values(out * rank, 0.5);
+    Tensor logits = spoiled(DType.F32, rows, out);
+    Weight head = new Weight.Dense(activation(matrix, out, in));
+    LowRankTerm term =
+        new LowRankTerm(alignedStrided(inner, rows, rank), activation(b, out, rank), 0.5f);
+    List<Projection> projections = List.of(new Projection(head, null, null));
+
+    try (TensorArena scratch = scratch(backend().matmul().scratchBytes(rows, projections))) {
+      backend().matmul().logits(logits, activation(x, rows, in), head, null, term, scratch);
+    }
+
+    assertClose(
+        "logits",
+        logits,
+        p ->
+            Oracle.matmul(
+                p,
+                joined(x, in, inner, rank, 1),
+                false,
+                joined(matrix, in, b, rank, 0.5),
+                true,
+                rows,
+                out,
+                in + rank));
+  }
+
+  /// `[a | scale·b]`.
+  private static double[] joined(double[] a, int aCols, double[] b, int bCols, double scale) {
+    int rows = a.length / aCols;
+    double[] wide = new double[rows * (aCols + bCols)];
+    for (int r = 0; r < rows; r++) {
+      System.arraycopy(a, r * aCols, wide, r * (aCols + bCols), aCols);
+      for (int c = 0; c < bCols; c++) {
+        wide[r * (aCols + bCols) + aCols + c] = scale * b[r * bCols + c];
+      }
+    }
+    return wide;
+  }
+
+  private static double[] part(double[] matrix, int cols, int first, int count) {
+    return columns(matrix, matrix.length / cols, cols, first, count);
   }
 
   private static LossOracle oracle(

@@ -465,6 +465,7 @@ public abstract class MatmulOpsContract extends OpContract {
               activation(x, rows, in),
               c.projection().weight(),
               c.projection().bias(),
+              null,
               scratch);
     }
 

@@ -115,7 +115,12 @@ class OptimizerTest {
     continues(
         p ->
             new AdamW8bit(
-                backend, p, ParameterGroup.decayed(p, 0.01, 0.5), AdamW.Settings.defaults(), 50),
+                backend,
+                p,
+                ParameterGroup.decayed(p, 0.01, 0.5),
+                AdamW.Settings.defaults(),
+                50,
+                StatePlace.DEVICE),
         "state1.w",
         "state2.w",
         "state1.w.bias",
@@ -130,7 +135,12 @@ class OptimizerTest {
   }
 
   private Optimizer lion(Parameters parameters, Lion.Settings settings) {
-    return new Lion(backend, parameters, ParameterGroup.decayed(parameters, 0.01, 0.5), settings);
+    return new Lion(
+        backend,
+        parameters,
+        ParameterGroup.decayed(parameters, 0.01, 0.5),
+        settings,
+        StatePlace.DEVICE);
   }
 
   @Test
@@ -159,7 +169,8 @@ class OptimizerTest {
               parameters,
               ParameterGroup.decayed(parameters, 0.01, 0),
               AdamW.Settings.defaults(),
-              AdamW8bit.SMALLEST)) {
+              AdamW8bit.SMALLEST,
+              StatePlace.DEVICE)) {
         Map<String, Tensor> state = optimizer.downloadState();
         assertThat(requireNonNull(state.get("state1.embedding")).dtype()).isEqualTo(DType.F32);
         assertThat(requireNonNull(state.get("state1.head")).dtype()).isEqualTo(DType.U8);

@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -147,5 +148,42 @@ class TokenizerTest {
         .isInstanceOf(InputException.class)
         .hasMessageContaining("tokenizer.json")
         .hasMessageContaining(reason);
+  }
+
+  @Test
+  void addsTokensBehindAllOthers(@TempDir Path written) throws IOException {
+    Files.writeString(
+        directory.resolve("tokenizer_config.json"),
+        "{\"eos_token\": \"</s>\", \"added_tokens_decoder\": {\"0\": {\"content\": \"<s>\"}}}");
+    AddedTokens added = new AddedTokens(List.of("<x>", "a", "<x>"), List.of("<end of x>"));
+    try (Tokenizer tokenizer = Tokenizer.open(directory, added)) {
+      assertThat(tokenizer.changes().tokens()).containsExactly("<x>", "<end of x>");
+      assertThat(tokenizer.changes().firstId()).isEqualTo(6);
+      assertThat(tokenizer.changes().known()).containsExactly("a");
+      assertThat(tokenizer.largestTokenId()).isEqualTo(7);
+      assertThat(tokenizer.changes().files())
+          .containsOnlyKeys("tokenizer.json", "tokenizer_config.json");
+      for (Map.Entry<String, String> file : tokenizer.changes().files().entrySet()) {
+        Files.writeString(written.resolve(file.getKey()), file.getValue());
+      }
+      try (Tokenizer reopened = Tokenizer.open(written)) {
+        for (Tokenizer each : List.of(tokenizer, reopened)) {
+          assertThat(each.encode("a<x>b<end of x> a", false)).containsExactly(2, 6, 3, 7, 2);
+          assertThat(each.decode(new int[] {2, 6, 7}, true)).isEqualTo("a <x>");
+          assertThat(each.tokenId("<x>")).hasValue(6);
+        }
+        assertThat(reopened.eosTokenId()).hasValue(1);
+      }
+      assertThat(tokenizer.changes().files().get("tokenizer_config.json")).contains("\"7\"");
+    }
+  }
+
+  @Test
+  void addsNothingToAVocabularyWithGaps() throws IOException {
+    Files.writeString(directory.resolve("tokenizer.json"), WORDS.replace("\"?\": 5", "\"?\": 9"));
+
+    assertThatThrownBy(() -> Tokenizer.open(directory, new AddedTokens(List.of("<x>"), List.of())))
+        .isInstanceOf(InputException.class)
+        .hasMessageContaining("leaves out token ids below 9");
   }
 }

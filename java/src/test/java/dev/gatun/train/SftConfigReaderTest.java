@@ -51,6 +51,12 @@ class SftConfigReaderTest {
   }
 
   @Test
+  void aPathThatCannotBeIsRefused() {
+    refused("cache_dir: \"\\ud800\"\n", "cache_dir must be a path in characters");
+    refused("cache_dir: \"a\\0\"\n", "cache_dir must be a path");
+  }
+
+  @Test
   void aPatternBeyondReasonIsRefusedAtOnce() {
     refused(
         "lora_target_modules: '" + "x".repeat(300_000) + "'\n",
@@ -235,20 +241,6 @@ class SftConfigReaderTest {
       })
   void aWrongTypeOrRangeIsNamedWithItsPlace(String line) {
     refused(line, "c.yaml:4:", line.substring(0, line.indexOf(':')));
-  }
-
-  @Test
-  void pagedOptimisersAreReadWithANotice() {
-    SftConfigReader.Loaded loaded =
-        SftConfigReader.parse("c.yaml", REQUIRED + "optim: paged_adamw_8bit\n", List.of());
-
-    assertThat(loaded.config().optimization().optim())
-        .isEqualTo(SftConfig.OptimizerName.PAGED_ADAMW_8BIT);
-    assertThat(loaded.notices())
-        .singleElement()
-        .asString()
-        .startsWith("c.yaml:")
-        .contains("paged_adamw_8bit", "nothing is paged");
   }
 
   @Test

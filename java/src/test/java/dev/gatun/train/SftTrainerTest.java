@@ -407,7 +407,7 @@ class SftTrainerTest {
     List<MemoryPlan.Line> lines = List.of(new MemoryPlan.Line("weights", "", 1));
     MemoryPlan plan =
         new MemoryPlan(
-            lines, new MemoryPlan.Budget(1, false), new MemoryPlan.Host(3L << 30, 2L << 30));
+            lines, new MemoryPlan.Budget(1, false), new MemoryPlan.Host(3L << 30, 0, 2L << 30));
 
     assertThat(plan.totalBytes()).isEqualTo(1);
     assertThat(plan.table()).contains("pinned host      3.00 GiB");
@@ -415,6 +415,18 @@ class SftTrainerTest {
         .isInstanceOf(FailureException.class)
         .hasMessageStartingWith(
             "activation_offloading needs 3.00 GiB of host memory but only 2.00 GiB can be had");
+
+    MemoryPlan paged =
+        new MemoryPlan(
+            lines,
+            new MemoryPlan.Budget(1, false),
+            new MemoryPlan.Host(1L << 30, 2L << 30, 2L << 30));
+    assertThat(paged.table())
+        .contains("3.00 GiB  offloaded checkpoints and the optimizer's state, not on the device");
+    assertThatThrownBy(paged::requireFit)
+        .isInstanceOf(FailureException.class)
+        .hasMessageStartingWith("the paged optimizer needs 3.00 GiB of host memory")
+        .hasMessageContaining("lower lora_r");
   }
 
   /// A run collates and uploads ahead; updates made one by one do not.

@@ -2,22 +2,35 @@ package dev.gatun.cuda.op;
 
 import dev.gatun.cuda.Context;
 import dev.gatun.cuda.DeviceBuffer;
+import dev.gatun.cuda.PinnedBuffer;
 import dev.gatun.op.ArenaEvent;
 import dev.gatun.op.ArenaExhaustedException;
 import dev.gatun.op.TensorArena;
 import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
+import dev.gatun.tensor.Storage;
 import dev.gatun.tensor.Tensor;
 
-/// One block of device memory, handed out from the bottom up. Use after [#close] throws, also
-/// through tensors.
+/// One block of device memory, or of pinned host memory, handed out from the bottom up. Use after
+/// [#close] throws, also through tensors.
 final class CudaArena implements TensorArena {
   private final String name;
-  private final DeviceBuffer buffer;
-  private final DeviceStorage storage;
+  private final Storage storage;
+  private final Runnable requireOpen;
+  private final Runnable free;
   private final long capacity;
   private long used;
   private long peak;
+
+  private CudaArena(
+      String name, Storage storage, Runnable requireOpen, Runnable free, long capacity) {
+    this.name = name;
+    this.storage = storage;
+    this.requireOpen = requireOpen;
+    this.free = free;
+    this.capacity = capacity;
+    ArenaEvent.reserved(name, capacity);
+  }
 
   CudaArena(Context context, String name, long bytes) {
     this(name, context.allocate(name, Math.max(bytes, ALIGNMENT)), bytes);
@@ -26,16 +39,17 @@ final class CudaArena implements TensorArena {
   /// Over memory that may be another library's, at a multiple of 256 bytes; closing the arena
   /// closes the buffer.
   CudaArena(String name, DeviceBuffer buffer, long bytes) {
-    this.name = name;
-    this.capacity = bytes;
-    this.buffer = buffer;
-    this.storage = new DeviceStorage(buffer);
-    ArenaEvent.reserved(name, bytes);
+    this(name, new DeviceStorage(buffer), buffer::pointer, buffer::close, bytes);
+  }
+
+  /// Over pinned host memory, which the arena frees.
+  CudaArena(String name, PinnedBuffer buffer, long bytes) {
+    this(name, new PinnedStorage(buffer), buffer::segment, buffer::close, bytes);
   }
 
   @Override
   public Tensor allocate(DType dtype, Shape shape) {
-    buffer.pointer();
+    requireOpen.run();
     long elements = shape.count();
     if (elements > Long.MAX_VALUE / 16 || elements * dtype.bytes() > capacity - used) {
       throw new ArenaExhaustedException(name, elements * dtype.bytes(), used, capacity);
@@ -48,7 +62,7 @@ final class CudaArena implements TensorArena {
 
   @Override
   public long mark() {
-    buffer.pointer();
+    requireOpen.run();
     return used;
   }
 
@@ -78,7 +92,7 @@ final class CudaArena implements TensorArena {
 
   @Override
   public void close() {
-    buffer.close();
+    free.run();
     ArenaEvent.freed(name, capacity, peak);
   }
 }

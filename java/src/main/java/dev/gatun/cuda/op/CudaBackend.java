@@ -189,6 +189,12 @@ public final class CudaBackend implements Backend {
     return new CudaArena(context, name, bytes);
   }
 
+  @Override
+  public TensorArena hostArena(String name, long bytes) {
+    return new CudaArena(
+        name, context.allocatePinned(name, Math.max(bytes, TensorArena.ALIGNMENT)), bytes);
+  }
+
   /// An arena over memory that exists, at a multiple of 256 bytes; closing it closes the buffer.
   public static TensorArena arena(String name, DeviceBuffer memory) {
     return new CudaArena(name, memory, memory.byteSize());
@@ -197,6 +203,11 @@ public final class CudaBackend implements Backend {
   @Override
   public void upload(Tensor destination, MemorySegment source) {
     requireSize(destination, source);
+    if (destination.storage() instanceof PinnedStorage pinned) {
+      stream.synchronize();
+      pinned.segment(destination).copyFrom(source);
+      return;
+    }
     staging.upload(DeviceStorage.buffer(destination), destination.byteOffset(), source);
   }
 
@@ -240,6 +251,11 @@ public final class CudaBackend implements Backend {
   @Override
   public void download(MemorySegment destination, Tensor source) {
     requireSize(source, destination);
+    if (source.storage() instanceof PinnedStorage pinned) {
+      stream.synchronize();
+      destination.copyFrom(pinned.segment(source));
+      return;
+    }
     staging.download(destination, DeviceStorage.buffer(source), source.byteOffset());
   }
 

@@ -38,6 +38,23 @@ final class CudaEmbeddingOps implements EmbeddingOps {
 
   @Override
   public void gather(Tensor y, Tensor table, Tensor ids, float scale) {
+    gather(y, table, table.cols(), 1, ids, scale, Launcher.vector(y.cols(), y, table));
+  }
+
+  @Override
+  public void gatherColumns(Tensor y, Tensor table, Tensor ids, float scale) {
+    gather(y, table, 1, table.cols(), ids, scale, 0);
+  }
+
+  private void gather(
+      Tensor y,
+      Tensor table,
+      long idStride,
+      long elementStride,
+      Tensor ids,
+      float scale,
+      int vector) {
+    requireContiguous(table);
     if (ids.count() == 0) {
       return;
     }
@@ -51,12 +68,26 @@ final class CudaEmbeddingOps implements EmbeddingOps {
             pointer(ids, DType.I32, "ids"),
             Math.toIntExact(y.cols()),
             y.rowStride(),
+            idStride,
+            elementStride,
             scale,
-            Launcher.vector(y.cols(), y, table)));
+            vector));
   }
 
   @Override
   public void scatterAdd(Tensor dtable, Tensor dy, Tensor ids, float scale, TensorArena scratch) {
+    scatterAdd(dtable, dtable.cols(), 1, dy, ids, scale);
+  }
+
+  @Override
+  public void scatterAddColumns(
+      Tensor dtable, Tensor dy, Tensor ids, float scale, TensorArena scratch) {
+    scatterAdd(dtable, 1, dtable.cols(), dy, ids, scale);
+  }
+
+  private void scatterAdd(
+      Tensor dtable, long idStride, long elementStride, Tensor dy, Tensor ids, float scale) {
+    requireContiguous(dtable);
     if (ids.count() == 0) {
       return;
     }
@@ -70,7 +101,15 @@ final class CudaEmbeddingOps implements EmbeddingOps {
             Math.toIntExact(ids.count()),
             Math.toIntExact(dy.cols()),
             dy.rowStride(),
+            idStride,
+            elementStride,
             scale));
+  }
+
+  private static void requireContiguous(Tensor table) {
+    if (!table.isContiguous()) {
+      throw new IllegalArgumentException("a table with gaps: " + table.shape());
+    }
   }
 
   @Override
@@ -112,6 +151,8 @@ final class CudaEmbeddingOps implements EmbeddingOps {
       DevicePtr ids,
       int hidden,
       long yStride,
+      long idStride,
+      long elementStride,
       float scale,
       int vector) {}
 
@@ -122,6 +163,8 @@ final class CudaEmbeddingOps implements EmbeddingOps {
       int tokens,
       int hidden,
       long dyStride,
+      long idStride,
+      long elementStride,
       float scale) {}
 
   record MoveRows(

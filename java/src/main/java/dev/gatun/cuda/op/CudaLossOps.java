@@ -9,11 +9,13 @@ import dev.gatun.cuda.KernelSpec;
 import dev.gatun.cuda.LaunchConfig;
 import dev.gatun.cuda.op.Products.Form;
 import dev.gatun.op.LossOps;
+import dev.gatun.op.LowRankTerm;
 import dev.gatun.op.TensorArena;
 import dev.gatun.quant.Weight;
 import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /// Output head and cross-entropy: trained rows are gathered first; then, chunk by chunk, products
@@ -66,11 +68,15 @@ final class CudaLossOps implements LossOps {
       Tensor hidden,
       Weight head,
       @Nullable Tensor bias,
+      @Nullable Update update,
       Targets targets,
       Config config,
       TensorArena scratch) {
     if (gradients != null) {
       tensors.zero(gradients.hidden());
+      if (update != null) {
+        tensors.zero(Objects.requireNonNull(update.innerGradient(), "room for dz·B"));
+      }
     }
     long mark = scratch.mark();
     Tensor weight = matmul.dense(head, scratch);
@@ -80,13 +86,17 @@ final class CudaLossOps implements LossOps {
       long size = Math.min(config.chunkRows(), count - from);
       Chunk chunk = new Chunk(from, size, targets, outputs);
       Tensor states = scratch.allocate(DType.BF16, Shape.of(size, hidden.cols()));
-      rows.gatherRows(states, hidden, targets.rows().rows(from, size));
+      rows.gatherRows(states, hidden, chunk.rows());
       Logits logits = new Logits(chunk, head.out(), gradients != null, scratch);
-      logits(logits, states, weight, bias, config, scratch);
+      LowRankTerm term = gathered(update, chunk, scratch);
+      logits(logits, states, weight, bias, term, config, scratch);
       Tensor upstream = gradients == null ? null : gradients.upstream();
       finish(logits, upstream, config);
       if (gradients != null && logits.kept() != null) {
         backward(gradients, logits.kept(), states, weight, chunk, scratch);
+        if (update != null && term != null) {
+          backward(update, term, logits.kept(), chunk, scratch);
+        }
       }
       scratch.release(inside);
     }
@@ -94,7 +104,7 @@ final class CudaLossOps implements LossOps {
   }
 
   @Override
-  public long scratchBytes(long trainedRows, Weight head, Config config) {
+  public long scratchBytes(long trainedRows, Weight head, int rank, Config config) {
     long size = Math.min(config.chunkRows(), Math.max(1, trainedRows));
     long hidden = head.in();
     long vocabulary = head.out();
@@ -104,7 +114,7 @@ final class CudaLossOps implements LossOps {
     long products =
         Math.max(
             Products.scratchBytes(size, hidden, vocabulary),
-            Products.scratchBytes(vocabulary, hidden, size));
+            Products.mostScratchBytes(vocabulary, hidden, size));
     long backward =
         TensorArena.sizeOf(DType.BF16, size * hidden)
             + Math.max(products, ColumnSum.scratchBytes(vocabulary));
@@ -113,10 +123,40 @@ final class CudaLossOps implements LossOps {
         + TensorArena.sizeOf(DType.U8, size * groups(vocabulary) * GROUP_BYTES)
         + TensorArena.sizeOf(DType.F32, size)
         + TensorArena.sizeOf(DType.BF16, size * padded(vocabulary))
-        + Math.max(forward, backward);
+        + Math.max(forward, backward)
+        + updateBytes(size, vocabulary, slice, rank);
+  }
+
+  private static long updateBytes(long size, long vocabulary, long slice, int rank) {
+    if (rank == 0) {
+      return 0;
+    }
+    long products =
+        Math.max(
+            Products.scratchBytes(size, slice, rank),
+            Math.max(
+                Products.scratchBytes(size, rank, vocabulary),
+                Products.scratchBytes(vocabulary, rank, size)));
+    return 2 * TensorArena.sizeOf(DType.BF16, size * rank) + products;
+  }
+
+  /// The update with the chunk's rows of its inner tensor.
+  private @Nullable LowRankTerm gathered(
+      @Nullable Update update, Chunk chunk, TensorArena scratch) {
+    if (update == null) {
+      return null;
+    }
+    LowRankTerm term = update.term();
+    Tensor inner = scratch.allocate(DType.BF16, Shape.of(chunk.size(), term.rank()));
+    rows.gatherRows(inner, term.inner(), chunk.rows());
+    return new LowRankTerm(inner, term.b(), term.scale());
   }
 
   private record Chunk(long from, long size, Targets targets, Outputs outputs) {
+    Tensor rows() {
+      return targets.rows().rows(from, size);
+    }
+
     Tensor labels() {
       return targets.labels().rows(from, size);
     }
@@ -164,6 +204,7 @@ final class CudaLossOps implements LossOps {
       Tensor states,
       Tensor weight,
       @Nullable Tensor bias,
+      @Nullable LowRankTerm update,
       Config config,
       TensorArena scratch) {
     long mark = scratch.mark();
@@ -174,6 +215,10 @@ final class CudaLossOps implements LossOps {
       long columns = Math.min(width, logits.vocabulary() - first);
       Tensor raw = buffer.columns(0, columns);
       products.multiply(Form.NT, raw, states, weight.rows(first, columns), 1, false, scratch);
+      if (update != null) {
+        Tensor b = update.b().rows(first, columns);
+        products.multiply(Form.NT, raw, update.inner(), b, update.scale(), true, scratch);
+      }
       Tensor kept = logits.kept() == null ? null : logits.kept().columns(first, columns);
       launcher.launch(
           slice,
@@ -234,13 +279,26 @@ final class CudaLossOps implements LossOps {
       TensorArena scratch) {
     Tensor dstates = scratch.allocate(DType.BF16, states.shape());
     products.multiply(Form.NN, dstates, dlogits, weight, 1, false, scratch);
-    rows.scatterRows(
-        gradients.hidden(), dstates, chunk.targets().rows().rows(chunk.from(), chunk.size()));
+    rows.scatterRows(gradients.hidden(), dstates, chunk.rows());
     if (gradients.head() != null) {
       products.multiply(Form.TN, gradients.head(), dlogits, states, 1, true, scratch);
     }
+    for (HeadRows rows : gradients.headRows()) {
+      Tensor part = dlogits.columns(rows.first(), rows.gradient().rows());
+      products.multiply(Form.TN, rows.gradient(), part, states, 1, true, scratch);
+    }
     if (gradients.bias() != null) {
       columnSum.addRows(gradients.bias(), dlogits, scratch);
+    }
+  }
+
+  private void backward(
+      Update update, LowRankTerm term, Tensor dlogits, Chunk chunk, TensorArena scratch) {
+    Tensor dinner = scratch.allocate(DType.BF16, term.inner().shape());
+    products.multiply(Form.NN, dinner, dlogits, term.b(), term.scale(), false, scratch);
+    rows.scatterRows(Objects.requireNonNull(update.innerGradient()), dinner, chunk.rows());
+    if (update.b() != null) {
+      products.multiply(Form.TN, update.b(), dlogits, term.inner(), term.scale(), true, scratch);
     }
   }
 

@@ -4,6 +4,7 @@ import dev.gatun.cuda.op.Products.Extras;
 import dev.gatun.cuda.op.Products.Form;
 import dev.gatun.op.Accumulate;
 import dev.gatun.op.Dropout;
+import dev.gatun.op.LowRankTerm;
 import dev.gatun.op.MatmulOps;
 import dev.gatun.op.Normalized;
 import dev.gatun.op.Projection;
@@ -172,11 +173,19 @@ final class CudaMatmulOps implements MatmulOps {
 
   @Override
   public void logits(
-      Tensor logits, Tensor x, Weight head, @Nullable Tensor bias, TensorArena scratch) {
+      Tensor logits,
+      Tensor x,
+      Weight head,
+      @Nullable Tensor bias,
+      @Nullable LowRankTerm update,
+      TensorArena scratch) {
     long mark = scratch.mark();
     products.multiply(Form.NT, logits, x, dense(head, scratch), 1, false, scratch);
     if (bias != null) {
       tensors.addRow(logits, bias);
+    }
+    if (update != null) {
+      products.multiply(Form.NT, logits, update.inner(), update.b(), update.scale(), true, scratch);
     }
     scratch.release(mark);
   }

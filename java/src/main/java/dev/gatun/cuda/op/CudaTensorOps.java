@@ -53,6 +53,11 @@ final class CudaTensorOps implements TensorOps {
 
   @Override
   public void zero(Tensor tensor) {
+    if (tensor.storage() instanceof PinnedStorage pinned && tensor.isContiguous()) {
+      launcher.stream().synchronize();
+      pinned.segment(tensor).fill((byte) 0);
+      return;
+    }
     if (!(tensor.storage() instanceof DeviceStorage device) || tensor.count() == 0) {
       pointer(tensor);
       return;

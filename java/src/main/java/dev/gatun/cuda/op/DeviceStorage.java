@@ -2,6 +2,7 @@ package dev.gatun.cuda.op;
 
 import dev.gatun.cuda.DeviceBuffer;
 import dev.gatun.cuda.DevicePtr;
+import dev.gatun.cuda.PinnedBuffer;
 import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Storage;
 import dev.gatun.tensor.Tensor;
@@ -16,14 +17,18 @@ record DeviceStorage(DeviceBuffer buffer) implements Storage {
 
   /// The device address of a tensor's first element.
   ///
-  /// @throws IllegalArgumentException if the tensor is not in device memory
+  /// @throws IllegalArgumentException if the device cannot reach the tensor
   /// @throws IllegalStateException if its arena is closed
   static DevicePtr pointer(Tensor tensor) {
-    if (!(tensor.storage() instanceof DeviceStorage device)) {
-      throw new IllegalArgumentException(
-          tensor.dtype() + " " + tensor.shape() + " is not in device memory");
-    }
-    return device.buffer.pointer(tensor.byteOffset(), spanBytes(tensor));
+    return switch (tensor.storage()) {
+      case DeviceStorage(DeviceBuffer buffer) ->
+          buffer.pointer(tensor.byteOffset(), spanBytes(tensor));
+      case PinnedStorage(PinnedBuffer buffer) ->
+          buffer.pointer(tensor.byteOffset(), spanBytes(tensor));
+      default ->
+          throw new IllegalArgumentException(
+              tensor.dtype() + " " + tensor.shape() + " is not in device memory");
+    };
   }
 
   /// The buffer that a tensor lies in.

@@ -190,6 +190,16 @@ final class Products {
     return splits == 1 ? 0 : TensorArena.sizeOf(DType.F32, splits * rows * cols);
   }
 
+  /// Scratch that [#multiply] needs at most for an output of up to so many rows.
+  static long mostScratchBytes(long rows, long cols, long k) {
+    long most = scratchBytes(rows, cols, k);
+    // Fewer rows are split more; between two steps the last row takes most.
+    for (long fewer = TILE; fewer < rows && splits(fewer, cols, k) > 1; fewer += TILE) {
+      most = Math.max(most, scratchBytes(fewer, cols, k));
+    }
+    return most;
+  }
+
   private void library(
       CublasLt lt,
       Form form,

@@ -21,7 +21,7 @@ import org.jspecify.annotations.Nullable;
 /// content; a mark behind the content says where that is.
 final class AssistantSpans {
   /// A private-use character, which templates treat as any other text.
-  private static final String MARK = "\uf8f5";
+  static final String MARK = "\uf8f5";
 
   /// Keys under which data holds what the assistant thought.
   private static final List<String> REASONING =

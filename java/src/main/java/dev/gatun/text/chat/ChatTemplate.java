@@ -9,7 +9,6 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
@@ -18,11 +17,8 @@ import org.jspecify.annotations.Nullable;
 ///
 /// Threads: any number may render at once.
 public final class ChatTemplate {
-  static final String DEFAULT = "default";
+  private static final String DEFAULT = "default";
   private static final String WITH_TOOLS = "tool_use";
-
-  // A private-use character, which templates treat as any other text.
-  private static final String MARK = "\uf8f5";
 
   /// Stands for the end of the message that is to be continued; as transformers has it.
   private static final String CONTINUE_TAG = "CONTINUE_FINAL_MESSAGE_TAG ";
@@ -93,23 +89,6 @@ public final class ChatTemplate {
     // A template that trims messages has trimmed the blank behind the tag too.
     boolean trims = !text.startsWith(CONTINUE_TAG, end);
     return trims ? text.substring(0, end).stripTrailing() : text.substring(0, end);
-  }
-
-  /// What the template puts behind the assistant's last message: the end of its turn.
-  ///
-  /// @return nothing if that cannot be seen, because the template refuses a plain exchange of two
-  ///   messages or changes what was said
-  public Optional<String> turnEnd() {
-    List<Map<String, @Nullable Object>> messages =
-        List.of(
-            Map.of("role", "user", "content", "?"), Map.of("role", "assistant", "content", MARK));
-    try {
-      String text = render(Conversation.of(messages), false).text();
-      int at = text.lastIndexOf(MARK);
-      return at < 0 ? Optional.empty() : Optional.of(text.substring(at + MARK.length()));
-    } catch (InputException e) {
-      return Optional.empty();
-    }
   }
 
   /// Whether the template of a conversation says itself what the assistant's part is.

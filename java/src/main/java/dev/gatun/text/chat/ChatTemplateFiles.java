@@ -11,7 +11,6 @@ import java.time.LocalDateTime;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
@@ -22,10 +21,13 @@ import tools.jackson.databind.json.JsonMapper;
 /// `additional_chat_templates/` beside the tokenizer, else `chat_template` in
 /// `tokenizer_config.json`, which is a text or a list of named ones.
 public final class ChatTemplateFiles {
-  /// Where transformers and vLLM look for a chat template first.
-  public static final String FILE = "chat_template.jinja";
+  private static final String FILE = "chat_template.jinja";
 
-  private static final String FOLDER = "additional_chat_templates";
+  /// Where templates lie that are chosen by name.
+  public static final String FOLDER = "additional_chat_templates";
+
+  private static final String ENDING = ".jinja";
+  private static final String DEFAULT = "default";
   private static final String CONFIG = "tokenizer_config.json";
   private static final long LARGEST_BYTES = 16L << 20;
 
@@ -38,8 +40,10 @@ public final class ChatTemplateFiles {
   /// @throws InputException if there is none, or it is malformed
   public static ChatTemplate open(Tokenizer tokenizer, @Nullable Path chosen) {
     Path place = chosen == null ? tokenizer.directory() : chosen;
-    Map<String, Template> templates =
-        Files.isRegularFile(place) ? Map.of(ChatTemplate.DEFAULT, read(place)) : inFolder(place);
+    Map<String, Template> templates = new LinkedHashMap<>();
+    sources(place)
+        .forEach(
+            (name, source) -> templates.put(name, Template.parse(source.place(), source.text())));
     if (templates.isEmpty()) {
       throw new InputException(
           "%s holds no chat template (%s, or chat_template in %s); name a template's file in chat_template_path."
@@ -48,14 +52,18 @@ public final class ChatTemplateFiles {
     return new ChatTemplate(templates, tokenizer.specialTokens(), LocalDateTime::now);
   }
 
-  /// The text of the template that [#open] chooses for plain conversations.
+  /// The files that hold a template beside a tokenizer, as transformers writes them.
   ///
-  /// @param place a template's file, or the folder of a tokenizer
-  /// @return nothing if the folder holds no such template
-  public static Optional<String> source(Path place) {
-    Template template =
-        Files.isRegularFile(place) ? read(place) : inFolder(place).get(ChatTemplate.DEFAULT);
-    return Optional.ofNullable(template).map(Template::source);
+  /// @param place a template's file, or the folder of a tokenizer that has one
+  /// @return texts by the path below the tokenizer's folder
+  public static Map<Path, String> stored(Path place) {
+    Map<Path, String> files = new LinkedHashMap<>();
+    sources(place)
+        .forEach((name, source) ->
+            files.put(
+                name.equals(DEFAULT) ? Path.of(FILE) : Path.of(FOLDER, name + ENDING),
+                source.text()));
+    return files;
   }
 
   /// The files that decide which template is used, for keys of caches.
@@ -70,16 +78,25 @@ public final class ChatTemplateFiles {
         .toList();
   }
 
-  private static Map<String, Template> inFolder(Path folder) {
-    Map<String, Template> templates = new LinkedHashMap<>();
-    if (Files.isRegularFile(folder.resolve(FILE))) {
-      templates.put(ChatTemplate.DEFAULT, read(folder.resolve(FILE)));
+  /// A template as it is written.
+  ///
+  /// @param place what messages call it
+  private record Source(String place, String text) {}
+
+  /// By name.
+  private static Map<String, Source> sources(Path place) {
+    if (Files.isRegularFile(place)) {
+      return Map.of(DEFAULT, read(place));
     }
-    for (Path file : additional(folder)) {
+    Map<String, Source> sources = new LinkedHashMap<>();
+    if (Files.isRegularFile(place.resolve(FILE))) {
+      sources.put(DEFAULT, read(place.resolve(FILE)));
+    }
+    for (Path file : additional(place)) {
       String name = String.valueOf(file.getFileName());
-      templates.put(name.substring(0, name.length() - ".jinja".length()), read(file));
+      sources.put(name.substring(0, name.length() - ENDING.length()), read(file));
     }
-    return templates.isEmpty() ? inConfig(folder.resolve(CONFIG)) : templates;
+    return sources.isEmpty() ? inConfig(place.resolve(CONFIG)) : sources;
   }
 
   private static List<Path> additional(Path folder) {
@@ -88,13 +105,13 @@ public final class ChatTemplateFiles {
       return List.of();
     }
     try (Stream<Path> files = Files.list(additional)) {
-      return files.filter(file -> file.toString().endsWith(".jinja")).sorted().toList();
+      return files.filter(file -> file.toString().endsWith(ENDING)).sorted().toList();
     } catch (IOException e) {
       throw unreadable(additional, e);
     }
   }
 
-  private static Map<String, Template> inConfig(Path file) {
+  private static Map<String, Source> inConfig(Path file) {
     if (!Files.isRegularFile(file)) {
       return Map.of();
     }
@@ -106,26 +123,26 @@ public final class ChatTemplateFiles {
           "%s is not valid JSON: %s".formatted(file, e.getOriginalMessage()), e);
     }
     String key = file + " chat_template";
-    Map<String, Template> templates = new LinkedHashMap<>();
+    Map<String, Source> sources = new LinkedHashMap<>();
     if (node.isString()) {
-      templates.put(ChatTemplate.DEFAULT, Template.parse(key, node.stringValue()));
+      sources.put(DEFAULT, new Source(key, node.stringValue()));
     } else if (node.isArray()) {
       for (JsonNode entry : node) {
         if (!entry.path("name").isString() || !entry.path("template").isString()) {
           throw new InputException(key + ": every entry needs a name and a template.");
         }
         String name = entry.path("name").stringValue();
-        templates.put(
-            name, Template.parse(key + " `" + name + "`", entry.path("template").stringValue()));
+        sources.put(
+            name, new Source(key + " `" + name + "`", entry.path("template").stringValue()));
       }
     } else if (!node.isMissingNode() && !node.isNull()) {
       throw new InputException(key + " must be a text or a list of named templates.");
     }
-    return templates;
+    return sources;
   }
 
-  private static Template read(Path file) {
-    return Template.parse(file.toString(), text(file));
+  private static Source read(Path file) {
+    return new Source(file.toString(), text(file));
   }
 
   private static String text(Path file) {

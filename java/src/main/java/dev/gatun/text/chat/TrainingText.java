@@ -9,15 +9,18 @@ import java.util.function.IntPredicate;
 
 /// A conversation's text with the parts that assistant turns are: those that the template marks
 /// with `{% generation %}`, and for every other template those derived by rendering.
-public final class TrainingText {
-  private TrainingText() {}
+///
+/// @param rendered the text with its parts
+/// @param derived whether the parts were derived
+public record TrainingText(Rendered rendered, boolean derived) {
 
   /// Renders a conversation.
   ///
   /// @param wanted which messages' parts are asked for, by number from 0; only the assistant's
   ///   count
   /// @throws InputException if the template refuses the conversation, or the parts are not certain
-  public static Rendered of(ChatTemplate template, Conversation conversation, IntPredicate wanted) {
+  public static TrainingText of(
+      ChatTemplate template, Conversation conversation, IntPredicate wanted) {
     Rendered rendered = template.render(conversation, false);
     List<Integer> turns = new ArrayList<>();
     for (int i = 0; i < conversation.messages().size(); i++) {
@@ -29,7 +32,7 @@ public final class TrainingText {
     // A block inside a macro may be somewhere else than it is counted.
     if (template.marksGeneration(conversation) && rendered.inPlace()) {
       if (all) {
-        return rendered;
+        return new TrainingText(rendered, false);
       }
       if (rendered.spans().size() == turns.size()) {
         List<Span> chosen = new ArrayList<>();
@@ -38,10 +41,10 @@ public final class TrainingText {
             chosen.add(rendered.spans().get(turn));
           }
         }
-        return new Rendered(rendered.text(), chosen);
+        return new TrainingText(new Rendered(rendered.text(), chosen), false);
       }
     }
-    return new Rendered(
-        rendered.text(), AssistantSpans.derive(template, conversation, rendered.text(), wanted));
+    List<Span> derived = AssistantSpans.derive(template, conversation, rendered.text(), wanted);
+    return new TrainingText(new Rendered(rendered.text(), derived), true);
   }
 }

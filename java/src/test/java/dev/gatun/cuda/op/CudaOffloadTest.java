@@ -1,5 +1,8 @@
 package dev.gatun.cuda.op;
 
+import static dev.gatun.train.SftConfig.OptimizerName.PAGED_ADAMW_32BIT;
+import static dev.gatun.train.SftConfig.OptimizerName.PAGED_ADAMW_8BIT;
+import static dev.gatun.train.SftConfig.OptimizerName.PAGED_LION_8BIT;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -13,6 +16,7 @@ import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import dev.gatun.train.MemoryPlan;
+import dev.gatun.train.SftConfig.OptimizerName;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -86,6 +90,29 @@ class CudaOffloadTest {
   }
 
   @Test
+  void hostMemoryIsWrittenReadAndClearedAsAnyOther() {
+    try (CudaBackend backend = CudaBackend.create(0)) {
+      TensorArena arena = backend.hostArena("state", 1024);
+      Tensor first = arena.allocate(DType.F32, Shape.of(16));
+      Tensor second = arena.allocate(DType.F32, Shape.of(16));
+      backend.upload(first, Tensor.ofFloats(first.shape(), values(16)));
+      backend.upload(second, Tensor.ofFloats(second.shape(), values(16)));
+      backend.tensor().zero(first);
+
+      assertThat(backend.download(first).toFloats()).containsOnly(0);
+      assertThat(backend.download(second.rows(3, 2)).toFloats()).containsExactly(3, 4);
+      assertThat(DeviceStorage.pointer(second).address() - DeviceStorage.pointer(first).address())
+          .isEqualTo(TensorArena.ALIGNMENT);
+      arena.close();
+      assertThatThrownBy(() -> DeviceStorage.pointer(first))
+          .isInstanceOf(IllegalStateException.class);
+      assertThatThrownBy(() -> arena.allocate(DType.F32, Shape.of(1)))
+          .isInstanceOf(IllegalStateException.class);
+    }
+    assertNothingIsLeft();
+  }
+
+  @Test
   void smallUploadsWaitForNothing() {
     try (CudaBackend backend = CudaBackend.create(0);
         TensorArena arena = backend.arena("place", 64)) {
@@ -133,6 +160,26 @@ class CudaOffloadTest {
               .as(policy + " pinned")
               .isEqualTo(run.plan().host().bytes());
           assertThat(run.plan().host().bytes() > 0).isEqualTo(policy == CheckpointPolicy.OFFLOAD);
+          assertThat(backend.context().openChildren()).isEqualTo(open);
+        }
+        TinyTraining.Outcome rows = training.runWithTokens(backend, 2);
+        TinyTraining.Outcome before =
+            new TinyTraining.Outcome(List.of(), new byte[0], rows.plan(), open);
+        assertThat(rows.openBytes("device") - before.openBytes("device"))
+            .as(rows.plan().table())
+            .isEqualTo(TinyTraining.arenaBytes(rows.plan()));
+        for (OptimizerName paged : List.of(PAGED_ADAMW_32BIT, PAGED_ADAMW_8BIT, PAGED_LION_8BIT)) {
+          TinyTraining.Outcome run = training.run(backend, paged, 2);
+          TinyTraining.Outcome idle =
+              new TinyTraining.Outcome(List.of(), new byte[0], run.plan(), open);
+
+          assertThat(run.openBytes("device") - idle.openBytes("device"))
+              .as(paged + " " + run.open() + run.plan().table())
+              .isEqualTo(TinyTraining.arenaBytes(run.plan()));
+          assertThat(run.openBytes("pinned") - idle.openBytes("pinned"))
+              .as(paged + " pinned")
+              .isEqualTo(run.plan().host().bytes())
+              .isPositive();
           assertThat(backend.context().openChildren()).isEqualTo(open);
         }
         MemoryPlan least = training.run(backend, CheckpointPolicy.OFFLOAD, 1).plan();

@@ -7,7 +7,6 @@ import dev.gatun.cpu.CpuBackend;
 import dev.gatun.nn.CheckpointPolicy;
 import dev.gatun.op.Backend;
 import dev.gatun.train.MemoryPlan;
-import dev.gatun.train.SftConfig.OptimizerName;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
@@ -16,8 +15,6 @@ import java.util.TreeSet;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.EnumSource;
 
 /// Whole runs on a GPU.
 @Tag("gpu")
@@ -67,19 +64,6 @@ class CudaTrainingTest {
           .isCloseTo(expected.get(i), within(bound));
     }
     assertThat(actual.getLast()).isLessThan(0.8 * actual.getFirst());
-  }
-
-  @ParameterizedTest
-  @EnumSource(
-      value = OptimizerName.class,
-      names = {"ADAMW_TORCH", "ADAMW_8BIT", "LION_8BIT", "ADAFACTOR", "SGD"})
-  void aRunThatGoesOnEndsWithTheSameBits(OptimizerName optim) throws IOException {
-    TinyTraining training = new TinyTraining(directory);
-    try (Backend backend = Gpu.open()) {
-      List<byte[]> adapters = training.wholeAndResumed(backend, optim);
-
-      assertThat(adapters.get(1)).isEqualTo(adapters.get(0));
-    }
   }
 
   @Test

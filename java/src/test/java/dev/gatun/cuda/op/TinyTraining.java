@@ -2,6 +2,7 @@ package dev.gatun.cuda.op;
 
 import dev.gatun.cuda.Context;
 import dev.gatun.io.AdapterFiles;
+import dev.gatun.model.LoraConfig;
 import dev.gatun.model.LoraConfig.Modules;
 import dev.gatun.nn.CheckpointPolicy;
 import dev.gatun.op.Backend;
@@ -19,11 +20,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.function.UnaryOperator;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
 
 /// QLoRA of the bundled quickstart model, a few steps.
 final class TinyTraining {
@@ -43,6 +44,11 @@ final class TinyTraining {
 
   TinyTraining(Path directory) throws IOException {
     this.directory = directory;
+    copyFiles(directory);
+  }
+
+  /// The bundled model and its data.
+  static void copyFiles(Path directory) throws IOException {
     Files.createDirectories(directory.resolve("model"));
     for (String name : FILES) {
       try (InputStream in =
@@ -83,6 +89,25 @@ final class TinyTraining {
                 .activationOffloading(policy == CheckpointPolicy.OFFLOAD));
   }
 
+  /// Trains from the start.
+  Outcome run(Backend backend, int steps) throws IOException {
+    return run(backend, steps, builder -> builder);
+  }
+
+  /// Trains from the start with a few rows of the embedding, which is the head too.
+  Outcome runWithTokens(Backend backend, int steps) throws IOException {
+    Map<String, List<Integer>> rows = Map.of("embed_tokens", List.of(40, 41, 42, 7, 100));
+    return run(
+        backend,
+        steps,
+        builder -> builder.trainableTokenIndices(new LoraConfig.Tokens.Indices(rows)));
+  }
+
+  /// Trains from the start with an optimiser.
+  Outcome run(Backend backend, OptimizerName optimizer, int steps) throws IOException {
+    return run(backend, steps, builder -> builder.optim(optimizer));
+  }
+
   /// Trains with what layers keep chosen by the memory that the run may reserve.
   Outcome runWithin(Backend backend, long memoryLimit, int steps) throws IOException {
     return run(
@@ -92,34 +117,7 @@ final class TinyTraining {
             builder.gradientCheckpointing(GradientCheckpointing.AUTO).memoryLimit(memoryLimit));
   }
 
-  /// Adapters of six updates with dropout: of a whole run, and of one that has nothing but the
-  /// first one's checkpoint of the third.
-  List<byte[]> wholeAndResumed(Backend backend, OptimizerName optim) throws IOException {
-    UnaryOperator<SftConfigBuilder> settings =
-        builder ->
-            builder
-                .optim(optim)
-                .loraDropout(0.1)
-                .saveStrategy(SftConfig.Interval.STEPS)
-                .saveSteps(3);
-    Path whole = directory.resolve("run-" + runs);
-    byte[] expected = run(backend, 6, settings).adapter();
-    Path checkpoint =
-        Files.createDirectories(directory.resolve("run-" + runs).resolve("checkpoint-3"));
-    try (Stream<Path> files = Files.list(whole.resolve("checkpoint-3"))) {
-      for (Path file : files.toList()) {
-        Files.copy(file, checkpoint.resolve(file.getFileName()));
-      }
-    }
-    Outcome resumed =
-        run(backend, 6, builder -> settings.apply(builder).resumeFromCheckpoint("last"));
-    if (resumed.losses().size() != 3) {
-      throw new AssertionError("the run did not go on but began anew: " + resumed.losses());
-    }
-    return List.of(expected, resumed.adapter());
-  }
-
-  private Outcome run(Backend backend, int steps, UnaryOperator<SftConfigBuilder> checkpointing)
+  private Outcome run(Backend backend, int steps, UnaryOperator<SftConfigBuilder> settings)
       throws IOException {
     Path output = directory.resolve("run-" + runs++);
     SftConfigBuilder builder =
@@ -137,7 +135,7 @@ final class TinyTraining {
             .perDeviceTrainBatchSize(4)
             .gradientAccumulationSteps(2)
             .saveStrategy(SftConfig.Interval.NO);
-    SftConfig config = checkpointing.apply(builder).build();
+    SftConfig config = settings.apply(builder).build();
     List<Double> losses = new ArrayList<>();
     List<MemoryPlan> plan = new ArrayList<>();
     List<String> open = new ArrayList<>();

@@ -167,7 +167,7 @@ class AssistantSpansTest {
                 message("assistant", "A1"),
                 message("user", "Q2"),
                 message("assistant", "A2")));
-    Rendered rendered = TrainingText.of(thinking(), conversation, _ -> true);
+    Rendered rendered = TrainingText.of(thinking(), conversation, _ -> true).rendered();
 
     assertThat(rendered.text())
         .isEqualTo(
@@ -190,7 +190,7 @@ class AssistantSpansTest {
     assertThatThrownBy(() -> TrainingText.of(template, conversation, _ -> true))
         .isInstanceOf(InputException.class)
         .hasMessageContainingAll("thinking", "message 2", "reasoning", "last_assistant");
-    Rendered last = TrainingText.of(template, conversation, i -> i == 3);
+    Rendered last = TrainingText.of(template, conversation, i -> i == 3).rendered();
     assertThat(last.spans().stream().map(s -> part(last.text(), s.start(), s.end())))
         .containsExactly("<think>\nt2\n</think>\n\nA2<end>\n");
   }
@@ -231,7 +231,7 @@ class AssistantSpansTest {
 
     // As transformers counts, the part would be `<assis`.
     assertThat(template.render(conversation, false).spans()).containsExactly(new Span(2, 8));
-    Rendered rendered = TrainingText.of(template, conversation, _ -> true);
+    Rendered rendered = TrainingText.of(template, conversation, _ -> true).rendered();
     assertThat(rendered.text()).isEqualTo("a|<assistant>answer;");
     assertThat(
             part(
