@@ -41,16 +41,24 @@ public record HeldOutQuestions(
     List<Question> questions = asked.list();
     ModelConfig config = checkpoint.config();
     Set<Integer> ends = TextEnds.of(checkpoint.directory(), tokenizer);
-    judge.requireAnswers(questions);
-    for (Question question : questions) {
-      try {
-        Decoder.Room.of(List.of(question.ids()), settings, config);
-      } catch (InputException e) {
-        throw new InputException(question.source() + ": " + e.getMessage(), e);
-      }
-    }
+    judge.requireAnswers(questions, tokenizer);
+    questions.forEach(question -> requireRoom(question, settings, config));
     Decoder.Room room = Decoder.Room.of(prompts(questions), settings, config);
     return new HeldOutQuestions(questions, settings, room, judge, tokenizer, ends);
+  }
+
+  private static void requireRoom(
+      Question question, Generator.Settings settings, ModelConfig config) {
+    int length = question.ids().length;
+    if (length == 0) {
+      throw new InputException("%s: the prompt has no token".formatted(question.source()));
+    }
+    if (length + (long) settings.maxNewTokens() > config.maxPositions()) {
+      throw new InputException(
+          "%s: the prompt has %d tokens and eval_generation_max_new_tokens is %d, but the model's context holds %d; lower the key, or leave the row out"
+              .formatted(
+                  question.source(), length, settings.maxNewTokens(), config.maxPositions()));
+    }
   }
 
   private static List<int[]> prompts(List<Question> questions) {

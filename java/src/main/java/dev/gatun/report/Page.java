@@ -43,6 +43,7 @@ record Page(List<RunFolder> runs) {
     html.append("<div class=\"charts\">\n");
     chart(html, "Training loss", false, losses());
     chart(html, "Evaluation loss, mean over tokens", false, each(RunFolder::evaluationLoss));
+    chart(html, "Exact match, share of the answers", true, each(RunFolder::exactMatch));
     chart(html, "Learning rate", true, steps(Step::learningRate));
     chart(html, "Gradient norm, before clipping", true, steps(Step::gradientNorm));
     chart(html, "Tokens a second", true, steps(Step::tokensPerSecond));

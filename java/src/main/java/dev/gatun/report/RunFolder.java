@@ -50,7 +50,8 @@ record RunFolder(
   /// One evaluation.
   ///
   /// @param loss mean over tokens
-  record Evaluation(int step, double loss, double rowLoss) {}
+  /// @param exactMatch share of the answers that are right; null where nothing was asked
+  record Evaluation(int step, double loss, double rowLoss, @Nullable Double exactMatch) {}
 
   /// What the model wrote at some step.
   ///
@@ -87,7 +88,11 @@ record RunFolder(
                 line.number("tokens_per_second")));
       } else if (line.has("eval_token_loss")) {
         evaluations.add(
-            new Evaluation(step, line.number("eval_token_loss"), line.number("eval_loss")));
+            new Evaluation(
+                step,
+                line.number("eval_token_loss"),
+                line.number("eval_loss"),
+                line.optionalFloat("eval_exact_match")));
       }
     }
     return new RunFolder(
@@ -148,6 +153,18 @@ record RunFolder(
     return new Series(
         name,
         evaluations.stream().map(each -> new Series.Point(each.step(), each.loss())).toList());
+  }
+
+  /// Share of right answers, where questions were asked.
+  Series exactMatch() {
+    List<Series.Point> points = new ArrayList<>();
+    for (Evaluation each : evaluations) {
+      Double share = each.exactMatch();
+      if (share != null) {
+        points.add(new Series.Point(each.step(), share));
+      }
+    }
+    return new Series(name, points);
   }
 
   /// Tokens a second of all updates together.

@@ -94,6 +94,7 @@ public record MemoryPlan(List<Line> lines, Budget budget, Host host) {
     return switch (arena) {
       case "weights" -> "set load_in_4bit, or take a smaller model";
       case "parameters", "optimizer" -> "lower lora_r or train fewer lora_target_modules";
+      case RunMemory.CACHE -> "lower eval_generation_max_new_tokens or per_device_eval_batch_size";
       case "runtime" -> "end the other processes on the GPU, which nvidia-smi lists";
       default -> "lower per_device_train_batch_size or max_length";
     };

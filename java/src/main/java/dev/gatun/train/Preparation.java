@@ -29,7 +29,6 @@ import dev.gatun.nn.TrainedTokens;
 import dev.gatun.nn.Training;
 import dev.gatun.text.AddedTokens;
 import dev.gatun.text.Tokenizer;
-import dev.gatun.train.SftConfig.Interval;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -315,14 +314,12 @@ final class Preparation implements AutoCloseable {
   }
 
   private @Nullable HeldOutQuestions questions(Checkpoint checkpoint, Tokenizer tokenizer) {
-    SftConfig.Evaluation evaluation = config.evaluation();
-    if (evaluation.generation().samples() > 0
-        && evaluation.evalStrategy() == Interval.NO
-        && !evaluation.evalOnStart()) {
+    List<Path> files = config.data().evalDatasetPath();
+    if (config.evaluation().generation().samples() > 0 && files.isEmpty()) {
       throw new InputException(
-          "eval_generation_samples asks for answers at evaluations and there are none; set eval_strategy or eval_on_start");
+          "eval_generation_samples asks for answers but eval_dataset_path is not set");
     }
-    return questions(config, config.data().evalDatasetPath(), checkpoint, tokenizer);
+    return questions(config, files, checkpoint, tokenizer);
   }
 
   /// The questions to answer at each evaluation; null if the configuration asks for none.

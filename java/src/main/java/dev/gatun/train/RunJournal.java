@@ -110,6 +110,8 @@ final class RunJournal implements AutoCloseable {
     }
     if (resumption.checkpoint() != null) {
       restore(resumption.checkpoint());
+    } else {
+      samples.restore("");
     }
     updateStartedAt = System.nanoTime();
   }

@@ -40,6 +40,8 @@ record RunMemory(
     long inputBytes,
     long outputBytes) {
 
+  static final String CACHE = "kv-cache";
+
   private static final int ACTIVATIONS = 3; // their line in the table
 
   static RunMemory plan(TrainingInputs inputs, Backend backend, SftConfig config) {
@@ -83,7 +85,7 @@ record RunMemory(
     if (questions != null) {
       lines.add(
           new MemoryPlan.Line(
-              "kv-cache",
+              CACHE,
               "%,d answers at a time, %,d tokens each"
                   .formatted(questions.room().slots(), questions.room().capacity()),
               questions.room().cacheBytes(backend, modelConfig)));

@@ -1,8 +1,11 @@
 package dev.gatun.train;
 
+import dev.gatun.FailureException;
 import dev.gatun.generate.Answer;
 import dev.gatun.io.AtomicFiles;
 import dev.gatun.train.TrainingEvent.Evaluated;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -19,12 +22,23 @@ final class SamplesFile implements TrainingListener {
     this.file = file;
   }
 
-  /// Goes on after these lines.
+  /// Goes on after these lines. What the file says besides was written after them, or by another
+  /// run.
   void restore(String text) {
     lines.setLength(0);
     lines.append(text);
     if (!text.isEmpty()) {
       write(file);
+    } else {
+      delete();
+    }
+  }
+
+  private void delete() {
+    try {
+      Files.deleteIfExists(file);
+    } catch (IOException e) {
+      throw new FailureException("%s cannot be removed: %s".formatted(file, e.getMessage()), e);
     }
   }
 

@@ -53,6 +53,11 @@ public record TrainingInputs(
     if (evaluation != null) {
       limits = limits.or(limits(evaluation, config.evaluation().perDeviceEvalBatchSize()));
     }
+    return withAnswers(limits);
+  }
+
+  /// The same limits with room for the answers to held-out questions.
+  Limits withAnswers(Limits limits) {
     return questions == null ? limits : limits.or(questions.room().limits());
   }
 
