@@ -6,6 +6,7 @@ import dev.gatun.op.Backend;
 import dev.gatun.train.EvaluationReport;
 import dev.gatun.train.EvaluationReport.Figures;
 import dev.gatun.train.EvaluationReport.WorstRow;
+import dev.gatun.train.MemoryPlan;
 import dev.gatun.train.ModelEvaluation;
 import dev.gatun.train.SftConfig;
 import dev.gatun.train.SftConfigReader;
@@ -97,12 +98,16 @@ final class EvaluateCommand implements Callable<Integer> {
       List<Path> files = data.isEmpty() ? config.data().evalDatasetPath() : data;
       try (ModelEvaluation evaluation =
           ModelEvaluation.open(config, backend, subject.adapter(), files)) {
+        if (!json) {
+          out.print(evaluation.memoryPlan().table());
+          out.flush();
+        }
         EvaluationReport report = evaluation.run(worst);
         if (json) {
           out.println(
               JsonMapper.shared()
                   .writerWithDefaultPrettyPrinter()
-                  .writeValueAsString(json(subject, report)));
+                  .writeValueAsString(json(subject, evaluation.memoryPlan(), report)));
         } else {
           print(out, subject, report);
         }
@@ -173,7 +178,10 @@ final class EvaluateCommand implements Callable<Integer> {
         figures.targets());
   }
 
-  private static Map<String, Object> json(Subject subject, EvaluationReport report) {
+  private static Map<String, Object> json(
+      Subject subject, MemoryPlan memory, EvaluationReport report) {
+    Map<String, Object> arenas = new LinkedHashMap<>();
+    memory.lines().forEach(line -> arenas.put(line.arena(), line.bytes()));
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("model", subject.path().toString());
     json.putAll(json(report.total()));
@@ -187,6 +195,8 @@ final class EvaluateCommand implements Callable<Integer> {
               return entry;
             })
             .toList());
+    json.put("arena_bytes", arenas);
+    json.put("total_bytes", memory.totalBytes());
     json.put("worst", report.worst().stream().map(EvaluateCommand::json).toList());
     if (!report.answers().isEmpty()) {
       json.put("exact_match", (double) matches(report) / report.answers().size());

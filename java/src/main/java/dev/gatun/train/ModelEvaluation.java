@@ -1,11 +1,13 @@
 package dev.gatun.train;
 
+import dev.gatun.FailureException;
 import dev.gatun.InputException;
 import dev.gatun.data.PreparedDataset;
 import dev.gatun.generate.Answer;
 import dev.gatun.generate.HeldOutQuestions;
 import dev.gatun.generate.LanguageModel;
-import dev.gatun.io.Checkpoint;
+import dev.gatun.generate.ModelSource;
+import dev.gatun.io.WeightFormat;
 import dev.gatun.nn.CausalLm;
 import dev.gatun.nn.CheckpointPolicy;
 import dev.gatun.nn.KvCache;
@@ -38,6 +40,9 @@ public final class ModelEvaluation implements AutoCloseable {
   private final SftConfig config;
   private final Resources resources = new Resources();
   private final List<Data> files = new ArrayList<>();
+  private final Limits limits;
+  private final Options options;
+  private final MemoryPlan memoryPlan;
   private final LanguageModel loaded;
   private final EvaluationPass pass;
   private final @Nullable HeldOutQuestions questions;
@@ -54,27 +59,28 @@ public final class ModelEvaluation implements AutoCloseable {
     if (paths.isEmpty()) {
       throw new InputException("there is no data to evaluate on; set eval_dataset_path");
     }
-    Path tokenizerFolder = LanguageModel.tokenizer(adapter, config.model().tokenizer());
     try {
-      Tokenizer tokenizer = Tokenizer.open(tokenizerFolder);
-      resources.add(tokenizer::close);
-      for (Path path : paths) {
-        PreparedDataset rows = Preparation.prepare(config, List.of(path), tokenizer, true);
-        resources.add(rows::close);
-        files.add(new Data(path, rows));
+      ModelSource source =
+          ModelSource.open(config.model().modelNameOrPath(), adapter, config.model().tokenizer());
+      try {
+        prepare(paths, source.tokenizer());
+        questions = Preparation.questions(config, paths, source.checkpoint(), source.tokenizer());
+        limits = limits(questions);
+        options =
+            TrainingRecipe.options(
+                config.loop(), source.checkpoint().config(), CheckpointPolicy.NONE);
+        WeightFormat format = TrainingRecipe.format(config);
+        memoryPlan =
+            EvaluationMemory.plan(
+                source, backend, format, limits, options, questions, config.loop().memoryLimit());
+        memoryPlan.requireFit("per_device_eval_batch_size");
+        loaded = source.load(backend, format);
+      } catch (RuntimeException e) {
+        source.close();
+        throw e;
       }
-      try (Checkpoint checkpoint = Checkpoint.open(config.model().modelNameOrPath())) {
-        questions = Preparation.questions(config, paths, checkpoint, tokenizer);
-      }
-      loaded =
-          LanguageModel.open(
-              backend,
-              config.model().modelNameOrPath(),
-              adapter,
-              tokenizerFolder,
-              TrainingRecipe.format(config));
       resources.add(loaded::close);
-      pass = pass(loaded.updates());
+      pass = pass();
       cache = questions == null ? null : questions.room().cache(backend, loaded.config());
       if (cache != null) {
         resources.add(cache::close);
@@ -85,26 +91,36 @@ public final class ModelEvaluation implements AutoCloseable {
     }
   }
 
+  private void prepare(List<Path> paths, Tokenizer tokenizer) {
+    for (Path path : paths) {
+      PreparedDataset rows = Preparation.prepare(config, List.of(path), tokenizer, true);
+      resources.add(rows::close);
+      files.add(new Data(path, rows));
+    }
+  }
+
+  private Limits limits(@Nullable HeldOutQuestions asked) {
+    Limits batches =
+        files.stream()
+            .map(file -> TrainingInputs.limits(file.rows(), batchSize()))
+            .reduce(Limits::or)
+            .orElseThrow();
+    return asked == null ? batches : batches.or(asked.room().limits());
+  }
+
   /// Prepares the data and loads the model.
   ///
   /// @param adapter directory of an adapter in PEFT's format, or null for the checkpoint as it is
   /// @param paths data files, at least one
   /// @throws InputException if something is missing, malformed or does not fit together
+  /// @throws FailureException if it takes more memory than there is, before weights are read
   public static ModelEvaluation open(
       SftConfig config, Backend backend, @Nullable Path adapter, List<Path> paths) {
     return new ModelEvaluation(config, backend, adapter, paths);
   }
 
-  private EvaluationPass pass(Training.Frozen training) {
-    Limits limits =
-        files.stream()
-            .map(file -> TrainingInputs.limits(file.rows(), batchSize()))
-            .reduce(Limits::or)
-            .orElseThrow();
-    if (questions != null) {
-      limits = limits.or(questions.room().limits());
-    }
-    Options options = TrainingRecipe.options(config.loop(), loaded.config(), CheckpointPolicy.NONE);
+  private EvaluationPass pass() {
+    Training.Frozen training = loaded.updates();
     MemoryNeed need =
         CausalLm.memoryNeed(backend, loaded.config(), loaded.weights(), training, limits, options);
     CausalLm model =
@@ -131,6 +147,11 @@ public final class ModelEvaluation implements AutoCloseable {
     Fence used = backend.fence();
     resources.add(used::close);
     return new BatchFeed.Place(arena, used);
+  }
+
+  /// What is reserved.
+  public MemoryPlan memoryPlan() {
+    return memoryPlan;
   }
 
   /// Runs all rows through the model, and has it answer the questions if there are any.

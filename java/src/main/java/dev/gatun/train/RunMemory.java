@@ -83,12 +83,7 @@ record RunMemory(
             2 * any.inputBytes() + outputBytes));
     HeldOutQuestions questions = inputs.questions();
     if (questions != null) {
-      lines.add(
-          new MemoryPlan.Line(
-              CACHE,
-              "%,d answers at a time, %,d tokens each"
-                  .formatted(questions.room().slots(), questions.room().capacity()),
-              questions.room().cacheBytes(backend, modelConfig)));
+      lines.add(cache(questions, backend, modelConfig));
     }
     Limit limit = Limit.of(available, config.loop().memoryLimit());
     Checkpointing checkpointing =
@@ -117,6 +112,15 @@ record RunMemory(
         outputBytes);
   }
 
+  /// The line of the key/value cache.
+  static MemoryPlan.Line cache(HeldOutQuestions questions, Backend backend, ModelConfig model) {
+    return new MemoryPlan.Line(
+        CACHE,
+        "%,d answers at a time, %,d tokens each"
+            .formatted(questions.room().slots(), questions.room().capacity()),
+        questions.room().cacheBytes(backend, model));
+  }
+
   /// What the model takes, by what its layers keep.
   static Function<Checkpointing, MemoryNeed> needs(
       TrainingInputs inputs, Backend backend, SftConfig config, Limits limits) {
@@ -135,7 +139,7 @@ record RunMemory(
   /// What arenas may take.
   ///
   /// @param set whether the configuration says so, not the device
-  private record Limit(long bytes, boolean set) {
+  record Limit(long bytes, boolean set) {
     static Limit of(long free, @Nullable Long set) {
       return set == null || set >= free ? new Limit(free, false) : new Limit(set, true);
     }
@@ -156,11 +160,11 @@ record RunMemory(
   ///
   /// @param checkpoints inputs of layers that are offloaded
   /// @param state of the optimiser, where it is paged
-  private record Pinned(long checkpoints, long state) {}
+  record Pinned(long checkpoints, long state) {}
 
   /// What the backend itself takes counts on both sides, so that the total is what the device
   /// shows.
-  private static MemoryPlan withBackend(
+  static MemoryPlan withBackend(
       List<MemoryPlan.Line> lines, Pinned pinned, Backend backend, Limit limit) {
     boolean onHost = backend.usesHostMemory();
     if (onHost && pinned.checkpoints() > 0) {
@@ -181,7 +185,7 @@ record RunMemory(
   }
 
   /// The weights by shape and format alone.
-  private static ModelWeights planned(ModelConfig config, WeightFormat format, Backend backend) {
+  static ModelWeights planned(ModelConfig config, WeightFormat format, Backend backend) {
     ModelConfig.Quantization stored = config.quantization();
     DType type = ModelLoader.denseType(config.dtype(), format, backend);
     if (stored != null) {

@@ -90,7 +90,11 @@ class EvaluateCommandTest {
       right += samples.get(i).get("match").asBoolean() ? 1 : 0;
     }
     assertThat(report.get("exact_match").asDouble()).isEqualTo(right / 5.0);
-    assertThat(table.out()).contains("exact match: %d.0 %% (%d of 5)".formatted(right * 20, right));
+    assertThat(table.out())
+        .contains(
+            "Memory plan",
+            "  kv-cache ",
+            "exact match: %d.0 %% (%d of 5)".formatted(right * 20, right));
   }
 
   @Test

@@ -156,11 +156,7 @@ public abstract class ResumeContract {
   @Test
   void answersToHeldOutQuestionsGoOnByteByByte() throws IOException {
     SftConfigBuilder config =
-        config()
-            .evalGenerationSamples(4)
-            .evalGenerationMaxNewTokens(6)
-            .evalSteps(1.0)
-            .learningRate(3e-2);
+        config().evalGenerationSamples(4).evalGenerationMaxNewTokens(6).evalSteps(1.0);
     run(config);
     Path whole = directory.resolve("out");
     Path output = only(whole, 4, "resumed");
