@@ -1,11 +1,13 @@
 package dev.gatun.cli;
 
 import dev.gatun.InputException;
+import dev.gatun.generate.Answer;
 import dev.gatun.op.Backend;
 import dev.gatun.train.EvaluationReport;
 import dev.gatun.train.EvaluationReport.Figures;
 import dev.gatun.train.EvaluationReport.SourceFile;
 import dev.gatun.train.EvaluationReport.WorstRow;
+import dev.gatun.train.MemoryPlan;
 import dev.gatun.train.ModelEvaluation;
 import dev.gatun.train.SftConfig;
 import dev.gatun.train.SftConfigReader;
@@ -83,15 +85,19 @@ final class EvaluateCommand implements Callable<Integer> {
       }
       SequencedMap<String, List<Path>> sets =
           data.isEmpty() ? config.data().evalDatasets() : new LinkedHashMap<>(Map.of("", data));
-      List<Path> files = sets.values().stream().flatMap(List::stream).toList();
       try (ModelEvaluation evaluation =
-          ModelEvaluation.open(config, backend, subject.adapter(), files)) {
+          ModelEvaluation.open(config, backend, subject.adapter(), sets)) {
+        if (!json) {
+          out.print(evaluation.memoryPlan().table());
+          out.flush();
+        }
         EvaluationReport report = evaluation.run(worst);
         if (json) {
           out.println(
               JsonMapper.shared()
                   .writerWithDefaultPrettyPrinter()
-                  .writeValueAsString(json(subject, report, byName(sets, report))));
+                  .writeValueAsString(
+                      json(subject, evaluation.memoryPlan(), report, byName(sets, report))));
         } else {
           print(out, subject, report, byName(sets, report));
         }
@@ -146,6 +152,15 @@ final class EvaluateCommand implements Callable<Integer> {
         line(
             report.files().size() == 1 ? report.files().getFirst().path().toString() : "all",
             report.total()));
+    report
+        .answers()
+        .forEach((name, answers) ->
+            out.printf(
+                "%sexact match: %s (%d of %d)%n",
+                name.isEmpty() ? "" : name + ": ",
+                Sizes.share(matches(answers), answers.size()),
+                matches(answers),
+                answers.size()));
     if (!report.worst().isEmpty()) {
       out.println("rows with the largest loss:");
     }
@@ -162,6 +177,10 @@ final class EvaluateCommand implements Callable<Integer> {
     }
   }
 
+  private static long matches(List<Answer> answers) {
+    return answers.stream().filter(Answer::match).count();
+  }
+
   private static String line(String name, Figures figures) {
     return String.format(
         Locale.ROOT,
@@ -175,7 +194,12 @@ final class EvaluateCommand implements Callable<Integer> {
   }
 
   private static Map<String, Object> json(
-      Subject subject, EvaluationReport report, SequencedMap<String, List<SourceFile>> byName) {
+      Subject subject,
+      MemoryPlan memory,
+      EvaluationReport report,
+      SequencedMap<String, List<SourceFile>> byName) {
+    Map<String, Object> arenas = new LinkedHashMap<>();
+    memory.lines().forEach(line -> arenas.put(line.arena(), line.bytes()));
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("model", subject.path().toString());
     json.putAll(json(report.total()));
@@ -184,13 +208,24 @@ final class EvaluateCommand implements Callable<Integer> {
       byName.forEach((name, files) -> {
         Map<String, Object> entry = json(Figures.total(files));
         entry.put("files", files(files));
+        addAnswers(entry, report.answers().get(name));
         datasets.put(name, entry);
       });
       json.put("datasets", datasets);
     }
     json.put("files", files(report.files()));
+    json.put("arena_bytes", arenas);
+    json.put("total_bytes", memory.totalBytes());
     json.put("worst", report.worst().stream().map(EvaluateCommand::json).toList());
+    addAnswers(json, report.answers().get(""));
     return json;
+  }
+
+  private static void addAnswers(Map<String, Object> json, @Nullable List<Answer> answers) {
+    if (answers != null) {
+      json.put("exact_match", (double) matches(answers) / answers.size());
+      json.put("answers", answers.stream().map(EvaluateCommand::json).toList());
+    }
   }
 
   private static List<Map<String, Object>> files(List<SourceFile> files) {
@@ -224,6 +259,15 @@ final class EvaluateCommand implements Callable<Integer> {
     json.put("trained_tokens", row.targets());
     json.put("loss", row.loss());
     json.put("text", row.text());
+    return json;
+  }
+
+  private static Map<String, Object> json(Answer answer) {
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("prompt", answer.question().prompt());
+    json.put("expected", answer.question().expected());
+    json.put("generated", answer.generated());
+    json.put("match", answer.match());
     return json;
   }
 }

@@ -1,12 +1,16 @@
 package dev.gatun.cli;
 
-import dev.gatun.InputException;
 import dev.gatun.data.Dataset;
+import dev.gatun.generate.Answer;
+import dev.gatun.generate.ExactMatch;
 import dev.gatun.generate.Generator;
 import dev.gatun.generate.LanguageModel;
+import dev.gatun.generate.Question;
+import dev.gatun.generate.QuestionReader;
 import dev.gatun.generate.Sampler;
 import dev.gatun.op.Backend;
 import dev.gatun.report.RunReport;
+import dev.gatun.text.Tokenizer;
 import dev.gatun.train.SftConfig;
 import dev.gatun.train.SftConfigReader;
 import dev.gatun.train.TrainingRecipe;
@@ -14,7 +18,6 @@ import dev.gatun.train.TrainingResult;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
@@ -49,52 +52,44 @@ final class QuickstartCommand implements Callable<Integer> {
 
   @Spec private CommandSpec spec;
 
-  /// One evaluation row.
-  private record Question(String prompt, String answer) {}
-
-  /// What the model answered.
-  private record Answers(List<String> texts, int exact) {}
-
   @Override
   public Integer call() {
     long start = System.nanoTime();
     PrintWriter out = spec.commandLine().getOut();
     QuickstartFiles files = QuickstartFiles.unpack(output);
     SftConfig config = SftConfigReader.read(files.config(), overrides).config();
-    List<Question> questions = questions(files.evaluation());
+    List<Question> questions = questions(config, files.evaluation());
     say(
         "A 2.6 M-parameter Llama, %d notes to learn JSON from, %d to be asked about afterwards: %s"
             .formatted(countRows(config), questions.size(), files.directory()));
     try (Backend backend = Device.open(config.model().device())) {
       say("device: " + backend.description());
-      Answers before = ask(config, backend, null, questions);
-      say("exact match before: " + share(before, questions));
+      List<Answer> before = ask(config, backend, null, questions);
+      say("exact match before: " + share(before));
       TrainingResult result = TrainingRun.run(config, backend, out, parent.terminal());
       if (result.stopped()) {
         return Interrupts.EXIT_CODE;
       }
-      Answers after = ask(config, backend, result.directory(), questions);
+      List<Answer> after = ask(config, backend, result.directory(), questions);
       show(questions, before, after);
       say("");
-      say("exact match before: " + share(before, questions));
-      say("exact match after:  " + share(after, questions));
+      say("exact match before: " + share(before));
+      say("exact match after:  " + share(after));
     }
     say("time in all:        " + Sizes.time(Duration.ofNanos(System.nanoTime() - start)));
     next(files, config);
     return 0;
   }
 
-  private static List<Question> questions(Path file) {
-    List<Question> questions = new ArrayList<>();
-    Dataset.open(file)
-        .forEach(row -> {
-          if (!(row.value("prompt") instanceof String prompt)
-              || !(row.value("completion") instanceof String answer)) {
-            throw new InputException(row.where() + " lacks prompt or completion.");
-          }
-          questions.add(new Question(prompt, answer));
-        });
-    return questions;
+  private static List<Question> questions(SftConfig config, Path file) {
+    try (Tokenizer tokenizer = Tokenizer.open(config.model().tokenizer())) {
+      return QuestionReader.read(
+              Dataset.open(file),
+              Integer.MAX_VALUE,
+              tokenizer,
+              TrainingRecipe.dataOptions(config, true))
+          .list();
+    }
   }
 
   private static long countRows(SftConfig config) {
@@ -103,47 +98,37 @@ final class QuickstartCommand implements Callable<Integer> {
     return count[0];
   }
 
-  /// Asks all questions; an answer is right if it is the expected text and the model then ended.
-  private static Answers ask(
+  private static List<Answer> ask(
       SftConfig config, Backend backend, @Nullable Path adapter, List<Question> questions) {
     try (LanguageModel model =
         LanguageModel.open(
             backend, config.model().modelNameOrPath(), adapter, TrainingRecipe.format(config))) {
-      List<int[]> prompts =
-          model.tokenizer().encodeAll(questions.stream().map(Question::prompt).toList(), true);
       int longest =
           model
               .tokenizer()
-              .encodeAll(questions.stream().map(Question::answer).toList(), false)
+              .encodeAll(questions.stream().map(Question::expected).toList(), false)
               .stream()
               .mapToInt(ids -> ids.length)
               .max()
               .orElse(1);
       Generator.Settings settings = new Generator.Settings(longest + 1, BATCH, Sampler.greedy());
-      List<Generator.Completion> completions = new Generator(model).generate(prompts, settings);
-      List<String> texts = new ArrayList<>();
-      int exact = 0;
-      for (int i = 0; i < completions.size(); i++) {
-        Generator.Completion completion = completions.get(i);
-        texts.add(model.tokenizer().decode(completion.ids(), true));
-        exact += completion.ended() && texts.get(i).equals(questions.get(i).answer()) ? 1 : 0;
-      }
-      return new Answers(texts, exact);
+      List<int[]> prompts = questions.stream().map(Question::ids).toList();
+      return ExactMatch.whole()
+          .judge(questions, new Generator(model).generate(prompts, settings), model.tokenizer());
     }
   }
 
-  private static String share(Answers answers, List<Question> questions) {
-    return "%s (%d of %d)"
-        .formatted(
-            Sizes.share(answers.exact(), questions.size()), answers.exact(), questions.size());
+  private static String share(List<Answer> answers) {
+    long exact = answers.stream().filter(Answer::match).count();
+    return "%s (%d of %d)".formatted(Sizes.share(exact, answers.size()), exact, answers.size());
   }
 
-  private void show(List<Question> questions, Answers before, Answers after) {
+  private void show(List<Question> questions, List<Answer> before, List<Answer> after) {
     for (int i = 0; i < Math.min(SHOWN, questions.size()); i++) {
       say("");
       say("note    " + questions.get(i).prompt().lines().findFirst().orElse(""));
-      say("before  " + before.texts().get(i).replace('\n', ' '));
-      say("after   " + after.texts().get(i));
+      say("before  " + before.get(i).generated().replace('\n', ' '));
+      say("after   " + after.get(i).generated());
     }
   }
 

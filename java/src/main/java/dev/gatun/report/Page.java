@@ -8,7 +8,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
-import java.util.function.Function;
+import java.util.function.BiFunction;
 import java.util.function.ToDoubleFunction;
 
 /// Puts the page together.
@@ -42,8 +42,17 @@ record Page(List<RunFolder> runs) {
     html.append(Tables.figures(runs));
     html.append("<div class=\"charts\">\n");
     chart(html, "Training loss", false, losses());
-    chart(html, "Evaluation loss, mean over tokens", false, evaluationLosses(false));
-    chart(html, "Evaluation loss by file, mean over tokens", false, evaluationLosses(true));
+    chart(
+        html,
+        "Evaluation loss, mean over tokens",
+        false,
+        evaluations((run, several) -> run.evaluationLosses(false, several)));
+    chart(
+        html,
+        "Evaluation loss by file, mean over tokens",
+        false,
+        evaluations((run, several) -> run.evaluationLosses(true, several)));
+    chart(html, "Exact match, share of the answers", true, evaluations(RunFolder::exactMatches));
     chart(html, "Learning rate", true, steps(Step::learningRate));
     chart(html, "Gradient norm, before clipping", true, steps(Step::gradientNorm));
     chart(html, "Tokens a second", true, steps(Step::tokensPerSecond));
@@ -66,31 +75,29 @@ record Page(List<RunFolder> runs) {
     }
   }
 
-  private List<Series> each(Function<RunFolder, Series> series) {
-    return runs.stream().map(series).toList();
-  }
-
   /// A run without evaluations keeps its place, so that every run has its colour.
-  private List<Series> evaluationLosses(boolean byFile) {
+  private List<Series> evaluations(BiFunction<RunFolder, Boolean, List<Series>> figure) {
     return runs.stream()
         .flatMap(run -> {
-          List<Series> losses = run.evaluationLosses(byFile, runs.size() > 1);
-          return (losses.isEmpty() ? List.of(new Series(run.name(), List.of())) : losses).stream();
+          List<Series> lines = figure.apply(run, runs.size() > 1);
+          return (lines.isEmpty() ? List.of(new Series(run.name(), List.of())) : lines).stream();
         })
         .toList();
   }
 
   private List<Series> steps(ToDoubleFunction<Step> figure) {
-    return each(run -> run.series(figure));
+    return runs.stream().map(run -> run.series(figure)).toList();
   }
 
   /// Losses of single batches jump; a long run is drawn as means of its neighbours.
   private List<Series> losses() {
-    return each(run -> {
-      Series series = run.series(Step::loss);
-      int count = series.points().size();
-      return count < SMOOTHED_FROM ? series : smoothed(series, count / 50);
-    });
+    return runs.stream()
+        .map(run -> {
+          Series series = run.series(Step::loss);
+          int count = series.points().size();
+          return count < SMOOTHED_FROM ? series : smoothed(series, count / 50);
+        })
+        .toList();
   }
 
   /// @param reach points on each side that a mean takes in

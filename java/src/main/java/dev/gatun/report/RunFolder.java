@@ -58,7 +58,8 @@ record RunFolder(
   ///
   /// @param data names of the dataset and of the file of it; each empty where there is none
   /// @param loss mean over tokens
-  record Evaluation(int step, Data data, double loss) {}
+  /// @param exactMatch share of the answers that are right; null where nothing was asked
+  record Evaluation(int step, Data data, double loss, @Nullable Double exactMatch) {}
 
   /// What an evaluation was on.
   ///
@@ -112,7 +113,9 @@ record RunFolder(
               new Data(
                   Objects.requireNonNullElse(loss.group("dataset"), ""),
                   Objects.requireNonNullElse(loss.group("file"), ""));
-          evaluations.add(new Evaluation(step, data, line.number(key)));
+          String exactMatch = key.replaceFirst("token_loss$", "exact_match");
+          evaluations.add(
+              new Evaluation(step, data, line.number(key), line.optionalFloat(exactMatch)));
         }
       }
     }
@@ -196,6 +199,26 @@ record RunFolder(
         .filter(each -> each.data().file().isEmpty() != byFile)
         .forEach(each -> byData.computeIfAbsent(each.data(), _ -> new ArrayList<>()).add(each));
     return byData;
+  }
+
+  /// Shares of right answers to the questions of every dataset.
+  ///
+  /// @param several whether there are other runs beside this one
+  List<Series> exactMatches(boolean several) {
+    return evaluationsBy(false).entrySet().stream()
+        .map(each -> new Series(label(each.getKey(), several), shares(each.getValue())))
+        .toList();
+  }
+
+  private static List<Series.Point> shares(List<Evaluation> evaluations) {
+    List<Series.Point> points = new ArrayList<>();
+    for (Evaluation each : evaluations) {
+      Double share = each.exactMatch();
+      if (share != null) {
+        points.add(new Series.Point(each.step(), share));
+      }
+    }
+    return points;
   }
 
   /// Tokens a second of all updates together.

@@ -313,6 +313,22 @@ record ConfigType<T>(
     return String.valueOf(scalar.value()).replaceFirst("^pissa_niter_[0-9]+$", "pissa");
   }
 
+  /// A regular expression with a group.
+  static ConfigType<String> answer() {
+    return new ConfigType<>(
+        "a regular expression of at most 1000 characters whose first group is the answer, such as"
+            + " '#### (\\S+)'",
+        value -> {
+          String text = scalar(value, String.class);
+          return text != null
+                  && isPattern(text)
+                  && java.util.regex.Pattern.compile(text).matcher("").groupCount() > 0
+              ? text
+              : null;
+        },
+        text -> text);
+  }
+
   private static boolean isPattern(String text) {
     if (text.length() > LoraTargets.LONGEST_PATTERN) {
       return false;

@@ -59,6 +59,7 @@ record EvaluationPass(Backend backend, CausalLm model, BatchFeed feed, TensorAre
         targets,
         rows.size(),
         Duration.ofNanos(System.nanoTime() - start),
+        List.of(),
         List.of());
   }
 

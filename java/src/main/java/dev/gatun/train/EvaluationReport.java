@@ -1,7 +1,11 @@
 package dev.gatun.train;
 
+import dev.gatun.generate.Answer;
 import java.nio.file.Path;
+import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.SequencedMap;
 import java.util.function.ToDoubleFunction;
 
 /// What a [ModelEvaluation] found.
@@ -9,8 +13,15 @@ import java.util.function.ToDoubleFunction;
 /// @param files in the order given
 /// @param total of all files together
 /// @param worst rows with the largest mean loss, the largest first
-public record EvaluationReport(List<SourceFile> files, Figures total, List<WorstRow> worst) {
+/// @param answers to held-out questions by the name of the dataset; empty if
+///   `eval_generation_samples` is 0
+public record EvaluationReport(
+    List<SourceFile> files,
+    Figures total,
+    List<WorstRow> worst,
+    SequencedMap<String, List<Answer>> answers) {
   public EvaluationReport {
+    answers = Collections.unmodifiableSequencedMap(new LinkedHashMap<>(answers));
     files = List.copyOf(files);
     worst = List.copyOf(worst);
   }

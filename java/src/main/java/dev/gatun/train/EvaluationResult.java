@@ -1,9 +1,11 @@
 package dev.gatun.train;
 
+import dev.gatun.generate.Answer;
 import java.time.Duration;
 import java.util.List;
+import java.util.OptionalDouble;
 
-/// Figures of one pass over the evaluation data.
+/// What an evaluation found: figures of one pass over the evaluation data.
 ///
 /// @param loss mean over all targets
 /// @param rowWeightedLoss TRL's `eval_loss`: the batches' mean losses, each weighted by its number
@@ -14,6 +16,7 @@ import java.util.List;
 /// @param targets trained tokens
 /// @param rows dataset rows
 /// @param sources loss of every source file; empty unless the data are given as several files
+/// @param answers to held-out questions; empty if none are asked
 public record EvaluationResult(
     double loss,
     double rowWeightedLoss,
@@ -22,9 +25,11 @@ public record EvaluationResult(
     long targets,
     long rows,
     Duration duration,
-    List<SourceLoss> sources) {
+    List<SourceLoss> sources,
+    List<Answer> answers) {
   public EvaluationResult {
     sources = List.copyOf(sources);
+    answers = List.copyOf(answers);
   }
 
   /// The targets of one source file.
@@ -33,9 +38,36 @@ public record EvaluationResult(
   /// @param loss mean over them
   public record SourceLoss(String name, double loss, long targets) {}
 
+  /// The same with losses of source files.
   EvaluationResult withSources(List<SourceLoss> losses) {
     return new EvaluationResult(
-        loss, rowWeightedLoss, meanTokenAccuracy, entropy, targets, rows, duration, losses);
+        loss,
+        rowWeightedLoss,
+        meanTokenAccuracy,
+        entropy,
+        targets,
+        rows,
+        duration,
+        losses,
+        answers);
+  }
+
+  /// The same with answers.
+  EvaluationResult withAnswers(List<Answer> given) {
+    return new EvaluationResult(
+        loss, rowWeightedLoss, meanTokenAccuracy, entropy, targets, rows, duration, sources, given);
+  }
+
+  /// Answers that are the expected ones.
+  public int matches() {
+    return (int) answers.stream().filter(Answer::match).count();
+  }
+
+  /// Share of the answers that are the expected ones; empty if no questions are asked.
+  public OptionalDouble exactMatch() {
+    return answers.isEmpty()
+        ? OptionalDouble.empty()
+        : OptionalDouble.of((double) matches() / answers.size());
   }
 
   /// `exp(loss)`.

@@ -63,6 +63,11 @@ public record MemoryPlan(List<Line> lines, Budget budget, Host host) {
   ///
   /// @throws FailureException that names the largest part and what to change
   public void requireFit() {
+    requireFit("per_device_train_batch_size");
+  }
+
+  /// @param batchSize the key that says how large batches are
+  void requireFit(String batchSize) {
     if (totalBytes() > budget.bytes()) {
       Line largest = lines.stream().max(Comparator.comparingLong(Line::bytes)).orElseThrow();
       throw new FailureException(
@@ -74,7 +79,7 @@ public record MemoryPlan(List<Line> lines, Budget budget, Host host) {
                       : "only " + size(budget.bytes()) + " can be had",
                   largest.arena(),
                   size(largest.bytes()),
-                  remedy(largest.arena()),
+                  remedy(largest.arena(), batchSize),
                   System.lineSeparator() + table()));
     }
     if (host.bytes() > host.budgetBytes()) {
@@ -85,17 +90,18 @@ public record MemoryPlan(List<Line> lines, Budget budget, Host host) {
                   state ? "the paged optimizer" : "activation_offloading",
                   size(host.bytes()),
                   size(host.budgetBytes()),
-                  remedy(state ? "optimizer" : "activations"),
+                  remedy(state ? "optimizer" : "activations", batchSize),
                   System.lineSeparator() + table()));
     }
   }
 
-  private static String remedy(String arena) {
+  private static String remedy(String arena, String batchSize) {
     return switch (arena) {
       case "weights" -> "set load_in_4bit, or take a smaller model";
       case "parameters", "optimizer" -> "lower lora_r or train fewer lora_target_modules";
+      case RunMemory.CACHE -> "lower eval_generation_max_new_tokens or per_device_eval_batch_size";
       case "runtime" -> "end the other processes on the GPU, which nvidia-smi lists";
-      default -> "lower per_device_train_batch_size or max_length";
+      default -> "lower %s or max_length".formatted(batchSize);
     };
   }
 

@@ -100,6 +100,7 @@ final class MetricsFile implements TrainingListener {
       line.put(evaluated.figure("token_loss/" + source.name()), source.loss());
       line.put(evaluated.figure("targets/" + source.name()), source.targets());
     }
+    result.exactMatch().ifPresent(share -> line.put(evaluated.figure("exact_match"), share));
     append(line);
   }
 

@@ -1,10 +1,17 @@
 package dev.gatun.train;
 
+import dev.gatun.FailureException;
 import dev.gatun.InputException;
 import dev.gatun.data.PreparedDataset;
+import dev.gatun.generate.Answer;
+import dev.gatun.generate.Decoder;
+import dev.gatun.generate.HeldOutQuestions;
 import dev.gatun.generate.LanguageModel;
+import dev.gatun.generate.ModelSource;
+import dev.gatun.io.WeightFormat;
 import dev.gatun.nn.CausalLm;
 import dev.gatun.nn.CheckpointPolicy;
+import dev.gatun.nn.KvCache;
 import dev.gatun.nn.Limits;
 import dev.gatun.nn.MemoryNeed;
 import dev.gatun.nn.Options;
@@ -20,8 +27,10 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.PriorityQueue;
+import java.util.SequencedMap;
 import org.jspecify.annotations.Nullable;
 
 /// Evaluates a checkpoint, with an adapter or without, on data files as a configuration prepares
@@ -34,61 +43,102 @@ public final class ModelEvaluation implements AutoCloseable {
   private final SftConfig config;
   private final Resources resources = new Resources();
   private final List<Data> files = new ArrayList<>();
+  private final Limits limits;
+  private final Options options;
+  private final MemoryPlan memoryPlan;
   private final LanguageModel loaded;
   private final EvaluationPass pass;
+  private final SequencedMap<String, HeldOutQuestions> questions;
+  private final @Nullable KvCache cache;
 
   private record Data(Path path, PreparedDataset rows) {}
 
   private record Loss(Data data, int row, BatchFigures figures) {}
 
   private ModelEvaluation(
-      SftConfig config, Backend backend, @Nullable Path adapter, List<Path> paths) {
+      SftConfig config,
+      Backend backend,
+      @Nullable Path adapter,
+      SequencedMap<String, List<Path>> datasets) {
     this.backend = backend;
     this.config = config;
+    List<Path> paths = datasets.values().stream().flatMap(List::stream).toList();
     if (paths.isEmpty()) {
       throw new InputException("there is no data to evaluate on; set eval_dataset_path");
     }
-    Path tokenizerFolder = LanguageModel.tokenizer(adapter, config.model().tokenizer());
     try {
-      try (Tokenizer tokenizer = Tokenizer.open(tokenizerFolder)) {
-        for (Path path : paths) {
-          PreparedDataset rows = Preparation.prepare(config, List.of(path), tokenizer, true);
-          resources.add(rows::close);
-          files.add(new Data(path, rows));
-        }
+      ModelSource source =
+          ModelSource.open(config.model().modelNameOrPath(), adapter, config.model().tokenizer());
+      try {
+        prepare(paths, source.tokenizer());
+        questions =
+            Preparation.questions(config, datasets, source.checkpoint(), source.tokenizer());
+        Decoder.Room room = questions.isEmpty() ? null : questions.firstEntry().getValue().room();
+        limits = limits(room);
+        options =
+            TrainingRecipe.options(
+                config.loop(), source.checkpoint().config(), CheckpointPolicy.NONE);
+        WeightFormat format = TrainingRecipe.format(config);
+        memoryPlan =
+            EvaluationMemory.plan(
+                source, backend, format, limits, options, room, config.loop().memoryLimit());
+        memoryPlan.requireFit("per_device_eval_batch_size");
+        loaded = source.load(backend, format);
+      } catch (RuntimeException e) {
+        source.close();
+        throw e;
       }
-      loaded =
-          LanguageModel.open(
-              backend,
-              config.model().modelNameOrPath(),
-              adapter,
-              tokenizerFolder,
-              TrainingRecipe.format(config));
       resources.add(loaded::close);
-      pass = pass(loaded.updates());
+      pass = pass();
+      cache = cache();
     } catch (RuntimeException e) {
       resources.close();
       throw e;
     }
   }
 
-  /// Prepares the data and loads the model.
-  ///
-  /// @param adapter directory of an adapter in PEFT's format, or null for the checkpoint as it is
-  /// @param paths data files, at least one
-  /// @throws InputException if something is missing, malformed or does not fit together
-  public static ModelEvaluation open(
-      SftConfig config, Backend backend, @Nullable Path adapter, List<Path> paths) {
-    return new ModelEvaluation(config, backend, adapter, paths);
+  private void prepare(List<Path> paths, Tokenizer tokenizer) {
+    for (Path path : paths) {
+      PreparedDataset rows = Preparation.prepare(config, List.of(path), tokenizer, true);
+      resources.add(rows::close);
+      files.add(new Data(path, rows));
+    }
   }
 
-  private EvaluationPass pass(Training.Frozen training) {
-    Limits limits =
+  private @Nullable KvCache cache() {
+    if (questions.isEmpty()) {
+      return null;
+    }
+    KvCache made = questions.firstEntry().getValue().room().cache(backend, loaded.config());
+    resources.add(made::close);
+    return made;
+  }
+
+  private Limits limits(Decoder.@Nullable Room room) {
+    Limits batches =
         files.stream()
             .map(file -> TrainingInputs.limits(file.rows(), batchSize()))
             .reduce(Limits::or)
             .orElseThrow();
-    Options options = TrainingRecipe.options(config.loop(), loaded.config(), CheckpointPolicy.NONE);
+    return room == null ? batches : batches.or(room.limits());
+  }
+
+  /// Prepares the data and loads the model.
+  ///
+  /// @param adapter directory of an adapter in PEFT's format, or null for the checkpoint as it is
+  /// @param datasets data files by the name of their dataset, at least one
+  /// @throws InputException if something is missing, malformed or does not fit together
+  /// @throws FailureException if it takes more memory than there is, before weights are read
+  public static ModelEvaluation open(
+      SftConfig config,
+      Backend backend,
+      @Nullable Path adapter,
+      SequencedMap<String, List<Path>> datasets) {
+    return new ModelEvaluation(config, backend, adapter, datasets);
+  }
+
+  private EvaluationPass pass() {
+    Training.Frozen training = loaded.updates();
     MemoryNeed need =
         CausalLm.memoryNeed(backend, loaded.config(), loaded.weights(), training, limits, options);
     CausalLm model =
@@ -117,7 +167,12 @@ public final class ModelEvaluation implements AutoCloseable {
     return new BatchFeed.Place(arena, used);
   }
 
-  /// Runs all rows through the model.
+  /// What is reserved.
+  public MemoryPlan memoryPlan() {
+    return memoryPlan;
+  }
+
+  /// Runs all rows through the model, and has it answer the questions if there are any.
   ///
   /// @param worst how many of the rows with the largest loss to report
   public EvaluationReport run(int worst) {
@@ -147,7 +202,16 @@ public final class ModelEvaluation implements AutoCloseable {
     while (!hardest.isEmpty()) {
       worstRows.addFirst(worstRow(hardest.remove()));
     }
-    return new EvaluationReport(sources, Figures.of(rows, total), worstRows);
+    return new EvaluationReport(sources, Figures.of(rows, total), worstRows, answers());
+  }
+
+  private SequencedMap<String, List<Answer>> answers() {
+    SequencedMap<String, List<Answer>> answers = new LinkedHashMap<>();
+    if (cache != null) {
+      questions.forEach(
+          (name, asked) -> answers.put(name, asked.ask(backend, pass.model(), cache)));
+    }
+    return answers;
   }
 
   private WorstRow worstRow(Loss loss) {

@@ -10,6 +10,12 @@ import dev.gatun.data.PreparedDataset;
 import dev.gatun.data.SftDataOptions;
 import dev.gatun.data.SftPreparation;
 import dev.gatun.data.TokenCache;
+import dev.gatun.generate.Decoder;
+import dev.gatun.generate.ExactMatch;
+import dev.gatun.generate.Generator;
+import dev.gatun.generate.HeldOutQuestions;
+import dev.gatun.generate.QuestionReader;
+import dev.gatun.generate.Sampler;
 import dev.gatun.io.AdapterFiles;
 import dev.gatun.io.Checkpoint;
 import dev.gatun.io.PeftAdapter;
@@ -27,8 +33,10 @@ import dev.gatun.text.AddedTokens;
 import dev.gatun.text.Tokenizer;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.SequencedMap;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
@@ -77,6 +85,7 @@ final class Preparation implements AutoCloseable {
               training,
               rows,
               evaluation,
+              questions(checkpoint, tokenizer),
               subtracted(training),
               notices);
     } catch (RuntimeException e) {
@@ -308,6 +317,54 @@ final class Preparation implements AutoCloseable {
     return cache == null
         ? SftPreparation.prepare(dataset, tokenizer, options)
         : TokenCache.prepare(dataset, tokenizer, options, cache);
+  }
+
+  private Map<String, HeldOutQuestions> questions(Checkpoint checkpoint, Tokenizer tokenizer) {
+    SequencedMap<String, List<Path>> datasets = config.data().evalDatasets();
+    if (config.evaluation().generation().samples() > 0 && datasets.isEmpty()) {
+      throw new InputException(
+          "eval_generation_samples asks for answers but eval_dataset_path is not set");
+    }
+    return questions(config, datasets, checkpoint, tokenizer);
+  }
+
+  /// The questions to answer at each evaluation, by dataset, all with the same room; none if the
+  /// configuration asks for none.
+  static SequencedMap<String, HeldOutQuestions> questions(
+      SftConfig config,
+      SequencedMap<String, List<Path>> datasets,
+      Checkpoint checkpoint,
+      Tokenizer tokenizer) {
+    SequencedMap<String, HeldOutQuestions> questions = new LinkedHashMap<>();
+    if (config.evaluation().generation().samples() > 0) {
+      datasets.forEach(
+          (name, files) -> questions.put(name, questionsOf(config, files, checkpoint, tokenizer)));
+      Decoder.Room room =
+          questions.values().stream()
+              .map(HeldOutQuestions::room)
+              .reduce(Decoder.Room::or)
+              .orElseThrow();
+      questions.replaceAll((_, asked) -> asked.withRoom(room));
+    }
+    return questions;
+  }
+
+  private static HeldOutQuestions questionsOf(
+      SftConfig config, List<Path> files, Checkpoint checkpoint, Tokenizer tokenizer) {
+    SftConfig.Generation generation = config.evaluation().generation();
+    return HeldOutQuestions.of(
+        QuestionReader.read(
+            Dataset.of(files),
+            generation.samples(),
+            tokenizer,
+            TrainingRecipe.dataOptions(config, true)),
+        new Generator.Settings(
+            generation.maxNewTokens(),
+            config.evaluation().perDeviceEvalBatchSize(),
+            Sampler.greedy()),
+        ExactMatch.of(generation.answer()),
+        checkpoint,
+        tokenizer);
   }
 
   @Override

@@ -98,7 +98,8 @@ public final class ProgressLines implements TrainingListener {
             result.perplexity(),
             100 * result.meanTokenAccuracy(),
             result.targets())
-        + bySource(result);
+        + bySource(result)
+        + exactMatch(result);
   }
 
   private static String bySource(EvaluationResult result) {
@@ -106,6 +107,17 @@ public final class ProgressLines implements TrainingListener {
         .map(source -> String.format(Locale.ROOT, "%s %.4f", source.name(), source.loss()))
         .collect(
             Collectors.joining(", ", result.sources().isEmpty() ? "" : "  loss by file: ", ""));
+  }
+
+  private static String exactMatch(EvaluationResult result) {
+    return result.answers().isEmpty()
+        ? ""
+        : String.format(
+            Locale.ROOT,
+            "  exact match %.1f %% (%,d of %,d)",
+            100 * result.exactMatch().orElseThrow(),
+            result.matches(),
+            result.answers().size());
   }
 
   /// `m:ss` or `h:mm:ss`.

@@ -20,8 +20,8 @@ import java.util.stream.Stream;
 
 /// A `checkpoint-N` directory that a run can go on from: beside the model,
 /// `training_state.safetensors` (F32 parameters and the optimiser's state), `trainer_state.json`,
-/// `metrics.jsonl`, `config.yaml`, and `run_state.json`, which is written last and holds a digest
-/// of every other file.
+/// `metrics.jsonl`, `samples.jsonl` if there are samples, `config.yaml`, and `run_state.json`,
+/// which is written last and holds a digest of every other file.
 ///
 /// @param path the directory
 /// @param state read and checked
@@ -29,6 +29,7 @@ record RunCheckpoint(Path path, RunState state) {
   static final String TENSORS = "training_state.safetensors";
   static final String CONFIG = "config.yaml";
   static final String METRICS = "metrics.jsonl";
+  static final String SAMPLES = "samples.jsonl";
   static final String TRAINER_STATE = "trainer_state.json";
   private static final Pattern FILE_NAME = Pattern.compile("\\w[\\w.-]*");
   private static final String PARAMETER = "parameter.";
@@ -133,6 +134,16 @@ record RunCheckpoint(Path path, RunState state) {
       return Files.readString(path.resolve(METRICS));
     } catch (IOException e) {
       throw new InputException("%s cannot be read".formatted(path.resolve(METRICS)), e);
+    }
+  }
+
+  /// The lines of `samples.jsonl` up to this checkpoint; empty if there were none.
+  String samples() {
+    Path file = path.resolve(SAMPLES);
+    try {
+      return Files.exists(file) ? Files.readString(file) : "";
+    } catch (IOException e) {
+      throw new InputException("%s cannot be read".formatted(file), e);
     }
   }
 

@@ -41,6 +41,7 @@ final class RunJournal implements AutoCloseable {
   private final int evalSteps;
   private final int saveSteps;
   private final MetricsFile metrics;
+  private final SamplesFile samples;
   private final TensorBoardLog tensorBoard;
   private final @Nullable RunIdentity identity;
   private long startedAt = System.nanoTime();
@@ -74,6 +75,8 @@ final class RunJournal implements AutoCloseable {
     this.listeners = new ArrayList<>(listeners);
     metrics = new MetricsFile(directory.file(RunCheckpoint.METRICS));
     this.listeners.add(metrics);
+    samples = new SamplesFile(directory.file(RunCheckpoint.SAMPLES));
+    this.listeners.add(samples);
     tensorBoard = TensorBoardLog.of(config);
     boolean resumable =
         config.output().saveStrategy() != Interval.NO && !config.output().saveOnlyModel();
@@ -111,6 +114,8 @@ final class RunJournal implements AutoCloseable {
     }
     if (resumption.checkpoint() != null) {
       restore(resumption.checkpoint());
+    } else {
+      samples.restore("");
     }
     updateStartedAt = System.nanoTime();
   }
@@ -124,6 +129,7 @@ final class RunJournal implements AutoCloseable {
       tell(new Notice(lost));
     }
     metrics.restore(checkpoint.metrics());
+    samples.restore(checkpoint.samples());
     tensorBoard.restore(state.history().size(), saved.step());
     last = session.order().update(saved.step());
     rowsSeen = saved.rowsSeen();
@@ -334,6 +340,7 @@ final class RunJournal implements AutoCloseable {
     session.tensors().write(target);
     AtomicFiles.writeText(target.resolve(RunCheckpoint.CONFIG), resolvedConfiguration());
     AtomicFiles.writeText(target.resolve(RunCheckpoint.METRICS), metrics.text());
+    samples.copyTo(target.resolve(RunCheckpoint.SAMPLES));
     RunState run =
         new RunState(
             step(),

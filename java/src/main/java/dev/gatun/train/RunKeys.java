@@ -49,6 +49,21 @@ final class RunKeys {
         SftConfigBuilder::perDeviceEvalBatchSize,
         c -> c.evaluation().perDeviceEvalBatchSize());
     keys.key(
+        "eval_generation_samples",
+        ConfigType.integer(0),
+        SftConfigBuilder::evalGenerationSamples,
+        c -> c.evaluation().generation().samples());
+    keys.key(
+        "eval_generation_max_new_tokens",
+        ConfigType.integer(1),
+        SftConfigBuilder::evalGenerationMaxNewTokens,
+        c -> c.evaluation().generation().maxNewTokens());
+    keys.nullable(
+        "eval_generation_answer",
+        ConfigType.answer(),
+        SftConfigBuilder::evalGenerationAnswer,
+        c -> c.evaluation().generation().answer());
+    keys.key(
         "report_to",
         ConfigType.reporters(),
         SftConfigBuilder::reportTo,

@@ -1,5 +1,6 @@
 package dev.gatun.train;
 
+import dev.gatun.generate.Decoder;
 import dev.gatun.io.ModelLoader;
 import dev.gatun.io.WeightFormat;
 import dev.gatun.model.ModelConfig;
@@ -38,6 +39,8 @@ record RunMemory(
     long weightBytes,
     long inputBytes,
     long outputBytes) {
+
+  static final String CACHE = "kv-cache";
 
   private static final int ACTIVATIONS = 3; // their line in the table
 
@@ -78,6 +81,7 @@ record RunMemory(
             "batch",
             "two micro-batches and an update's losses",
             2 * any.inputBytes() + outputBytes));
+    inputs.room().ifPresent(room -> lines.add(cache(room, backend, modelConfig)));
     Limit limit = Limit.of(available, config.loop().memoryLimit());
     Checkpointing checkpointing =
         TrainingRecipe.checkpointing(config.loop())
@@ -105,6 +109,14 @@ record RunMemory(
         outputBytes);
   }
 
+  /// The line of the key/value cache.
+  static MemoryPlan.Line cache(Decoder.Room room, Backend backend, ModelConfig model) {
+    return new MemoryPlan.Line(
+        CACHE,
+        "%,d answers at a time, %,d tokens each".formatted(room.slots(), room.capacity()),
+        room.cacheBytes(backend, model));
+  }
+
   /// What the model takes, by what its layers keep.
   static Function<Checkpointing, MemoryNeed> needs(
       TrainingInputs inputs, Backend backend, SftConfig config, Limits limits) {
@@ -123,7 +135,7 @@ record RunMemory(
   /// What arenas may take.
   ///
   /// @param set whether the configuration says so, not the device
-  private record Limit(long bytes, boolean set) {
+  record Limit(long bytes, boolean set) {
     static Limit of(long free, @Nullable Long set) {
       return set == null || set >= free ? new Limit(free, false) : new Limit(set, true);
     }
@@ -144,11 +156,11 @@ record RunMemory(
   ///
   /// @param checkpoints inputs of layers that are offloaded
   /// @param state of the optimiser, where it is paged
-  private record Pinned(long checkpoints, long state) {}
+  record Pinned(long checkpoints, long state) {}
 
   /// What the backend itself takes counts on both sides, so that the total is what the device
   /// shows.
-  private static MemoryPlan withBackend(
+  static MemoryPlan withBackend(
       List<MemoryPlan.Line> lines, Pinned pinned, Backend backend, Limit limit) {
     boolean onHost = backend.usesHostMemory();
     if (onHost && pinned.checkpoints() > 0) {
@@ -169,7 +181,7 @@ record RunMemory(
   }
 
   /// The weights by shape and format alone.
-  private static ModelWeights planned(ModelConfig config, WeightFormat format, Backend backend) {
+  static ModelWeights planned(ModelConfig config, WeightFormat format, Backend backend) {
     ModelConfig.Quantization stored = config.quantization();
     DType type = ModelLoader.denseType(config.dtype(), format, backend);
     if (stored != null) {

@@ -1,6 +1,7 @@
 package dev.gatun.train;
 
 import dev.gatun.train.SftConfig.Evaluation;
+import dev.gatun.train.SftConfig.Generation;
 import dev.gatun.train.SftConfig.Interval;
 import dev.gatun.train.SftConfig.Output;
 import dev.gatun.train.SftConfig.Reporter;
@@ -18,6 +19,9 @@ public abstract sealed class RunSettings extends TrainingSettings permits Adapte
   private double evalDelay = 0;
   private boolean evalOnStart = false;
   private int perDeviceEvalBatchSize = 8;
+  private int evalGenerationSamples = 0;
+  private int evalGenerationMaxNewTokens = 256;
+  private @Nullable String evalGenerationAnswer;
   private List<Reporter> reportTo = List.of();
   private @Nullable Path loggingDir;
   private boolean loadBestModelAtEnd = false;
@@ -68,6 +72,21 @@ public abstract sealed class RunSettings extends TrainingSettings permits Adapte
 
   public SftConfigBuilder perDeviceEvalBatchSize(int value) {
     perDeviceEvalBatchSize = value;
+    return self();
+  }
+
+  public SftConfigBuilder evalGenerationSamples(int value) {
+    evalGenerationSamples = value;
+    return self();
+  }
+
+  public SftConfigBuilder evalGenerationMaxNewTokens(int value) {
+    evalGenerationMaxNewTokens = value;
+    return self();
+  }
+
+  public SftConfigBuilder evalGenerationAnswer(@Nullable String value) {
+    evalGenerationAnswer = value;
     return self();
   }
 
@@ -155,6 +174,7 @@ public abstract sealed class RunSettings extends TrainingSettings permits Adapte
         evalDelay,
         evalOnStart,
         perDeviceEvalBatchSize,
+        new Generation(evalGenerationSamples, evalGenerationMaxNewTokens, evalGenerationAnswer),
         reportTo,
         loggingDir,
         new Selection(

@@ -169,6 +169,7 @@ public record SftConfig(
   /// When figures are taken. Step counts below 1 are ratios of all updates, rounded up.
   ///
   /// @param evalSteps null for `loggingSteps`
+  /// @param generation answers to held-out questions
   /// @param evalDelay updates, with `EPOCH` epochs, before which no evaluation is due
   /// @param reportTo who is told the entries of the log beside the run's own files
   /// @param loggingDir where they are, null for `runs` in the output directory
@@ -180,6 +181,7 @@ public record SftConfig(
       double evalDelay,
       boolean evalOnStart,
       int perDeviceEvalBatchSize,
+      Generation generation,
       List<Reporter> reportTo,
       @Nullable Path loggingDir,
       Selection selection) {
@@ -187,6 +189,12 @@ public record SftConfig(
       reportTo = List.copyOf(reportTo);
     }
   }
+
+  /// How held-out questions are answered at each evaluation.
+  ///
+  /// @param samples how many; 0 for none
+  /// @param answer regular expression whose first group is the answer, or null for the whole text
+  public record Generation(int samples, int maxNewTokens, @Nullable String answer) {}
 
   /// What evaluations decide.
   ///
@@ -223,7 +231,8 @@ public record SftConfig(
     LOSS(EvaluationResult::rowWeightedLoss),
     TOKEN_LOSS(EvaluationResult::loss),
     MEAN_TOKEN_ACCURACY(EvaluationResult::meanTokenAccuracy),
-    ENTROPY(EvaluationResult::entropy);
+    ENTROPY(EvaluationResult::entropy),
+    EXACT_MATCH(result -> result.exactMatch().orElseThrow());
 
     private final ToDoubleFunction<EvaluationResult> value;
 

@@ -7,6 +7,7 @@ import dev.gatun.model.LoraConfig.Initialization;
 import dev.gatun.train.SftConfig.Evaluation;
 import dev.gatun.train.SftConfig.GradientCheckpointing;
 import dev.gatun.train.SftConfig.Interval;
+import dev.gatun.train.SftConfig.Metric;
 import dev.gatun.train.SftConfig.OptimizerName;
 import dev.gatun.train.SftConfig.Output;
 import dev.gatun.train.SftConfig.Selection;
@@ -105,6 +106,13 @@ final class SftConfigRules {
 
   private static void checkSelection(Evaluation evaluation, Output output) {
     Selection selection = evaluation.selection();
+    boolean asks = evaluation.generation().samples() > 0;
+    require(
+        asks || evaluation.generation().answer() == null,
+        "eval_generation_answer is for eval_generation_samples, which is 0; set how many questions to answer or remove it");
+    require(
+        asks || selection.metric() == null || selection.metric().metric() != Metric.EXACT_MATCH,
+        "metric_for_best_model is an exact_match and eval_generation_samples is 0; set how many questions to answer");
     require(
         selection.earlyStoppingPatience() == null || selection.metric() != null,
         "early_stopping_patience needs a figure to watch; set metric_for_best_model, for example to loss, or load_best_model_at_end: true");

@@ -144,6 +144,7 @@ final class TrainerState {
     for (EvaluationResult.SourceLoss source : result.sources()) {
       entry.put(evaluated.figure("token_loss/" + source.name()), source.loss());
     }
+    result.exactMatch().ifPresent(share -> entry.put(evaluated.figure("exact_match"), share));
     history.add(entry);
   }
 

@@ -2,6 +2,8 @@ package dev.gatun.train;
 
 import dev.gatun.data.EvaluationRows;
 import dev.gatun.data.PreparedDataset;
+import dev.gatun.generate.Decoder;
+import dev.gatun.generate.HeldOutQuestions;
 import dev.gatun.io.Checkpoint;
 import dev.gatun.io.Subtracted;
 import dev.gatun.io.WeightFormat;
@@ -10,6 +12,7 @@ import dev.gatun.nn.Training;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.IntUnaryOperator;
 import java.util.stream.IntStream;
 
@@ -19,6 +22,8 @@ import java.util.stream.IntStream;
 /// @param format what the weights become when they are read
 /// @param training what is trained, with its starting values
 /// @param evaluation empty for none
+/// @param questions what is answered at each evaluation, by the name of the evaluation data; all
+///   with the same room
 /// @param subtracted what the weights lose when they are read, by module path
 /// @param notices what the user should know of the data, beside the reports
 public record TrainingInputs(
@@ -27,11 +32,13 @@ public record TrainingInputs(
     Training training,
     PreparedDataset rows,
     List<EvaluationRows> evaluation,
+    Map<String, HeldOutQuestions> questions,
     Map<String, Subtracted> subtracted,
     List<String> notices) {
   public TrainingInputs {
     subtracted = Map.copyOf(subtracted);
     evaluation = List.copyOf(evaluation);
+    questions = Map.copyOf(questions);
     notices = List.copyOf(notices);
   }
 
@@ -42,7 +49,7 @@ public record TrainingInputs(
       Training training,
       PreparedDataset rows,
       List<EvaluationRows> evaluation) {
-    this(checkpoint, format, training, rows, evaluation, Map.of(), List.of());
+    this(checkpoint, format, training, rows, evaluation, Map.of(), Map.of(), List.of());
   }
 
   /// Limits that every batch of a run keeps, in whatever order the rows come.
@@ -51,7 +58,17 @@ public record TrainingInputs(
     for (EvaluationRows each : evaluation) {
       limits = limits.or(limits(each.rows(), config.evaluation().perDeviceEvalBatchSize()));
     }
-    return limits;
+    return withAnswers(limits);
+  }
+
+  /// The same limits with room for the answers to held-out questions.
+  Limits withAnswers(Limits limits) {
+    return room().map(room -> limits.or(room.limits())).orElse(limits);
+  }
+
+  /// What the answers need; empty if there are no questions.
+  Optional<Decoder.Room> room() {
+    return questions.values().stream().map(HeldOutQuestions::room).findFirst();
   }
 
   /// Limits that every batch of `batch` rows keeps.

@@ -190,7 +190,7 @@ public record TrainingPlan(
         long scaled = Math.ceilDiv((long) data.sequences() * tokens, (long) data.tokens());
         sequences = Math.clamp(scaled, batch, tokens);
       }
-      return new Limits(tokens, sequences, tokens - sequences, length, 0, 0);
+      return inputs.withAnswers(new Limits(tokens, sequences, tokens - sequences, length, 0, 0));
     }
   }
 }

@@ -4,10 +4,13 @@ import dev.gatun.InputException;
 import dev.gatun.data.DataCollator;
 import dev.gatun.data.EvaluationRows;
 import dev.gatun.data.PackedBatch;
+import dev.gatun.generate.Decoder;
+import dev.gatun.generate.HeldOutQuestions;
 import dev.gatun.io.ModelLoader;
 import dev.gatun.model.ModelWeights;
 import dev.gatun.nn.CausalLm;
 import dev.gatun.nn.DeviceBatch;
+import dev.gatun.nn.KvCache;
 import dev.gatun.nn.ModuleTree;
 import dev.gatun.nn.Parameter;
 import dev.gatun.nn.StepFlops;
@@ -37,6 +40,7 @@ public final class TrainingSession implements AutoCloseable {
   private final MemoryPlan memoryPlan;
   private final TensorArena outputs;
   private final BatchFeed feed;
+  private final @Nullable KvCache cache;
   private final CausalLm model;
   private final Optimizer optimizer;
   private final Schedule schedule;
@@ -81,6 +85,7 @@ public final class TrainingSession implements AutoCloseable {
       feed =
           new BatchFeed(
               model, place("batch 0", memory.inputBytes()), place("batch 1", memory.inputBytes()));
+      cache = cache(inputs.room().orElse(null));
       outputs = arena("outputs", memory.outputBytes());
       upstream = outputs.allocate(DType.F32, Shape.of(1));
     } catch (RuntimeException e) {
@@ -93,6 +98,15 @@ public final class TrainingSession implements AutoCloseable {
     TensorArena arena = backend.arena(name, bytes);
     resources.add(arena::close);
     return arena;
+  }
+
+  private @Nullable KvCache cache(Decoder.@Nullable Room room) {
+    if (room == null) {
+      return null;
+    }
+    KvCache made = room.cache(backend, inputs.checkpoint().config());
+    resources.add(made::close);
+    return made;
   }
 
   private BatchFeed.Place place(String name, long bytes) {
@@ -298,14 +312,20 @@ public final class TrainingSession implements AutoCloseable {
             .formatted(step, loss, norm, tensor, bad + 1, inputs.rows().source(rows[0])));
   }
 
-  /// Runs evaluation rows through the model, in order and without dropout.
+  /// Runs evaluation rows through the model, in order and without dropout, and has it answer their
+  /// held-out questions.
   ///
   /// @param data one of the inputs' evaluation data
   public EvaluationResult evaluate(EvaluationRows data) {
     EvaluationPass pass = new EvaluationPass(backend, model, feed, outputs);
-    int batchSize = config.evaluation().perDeviceEvalBatchSize();
     SourceFigures sources = SourceFigures.of(data);
-    return pass.run(data.rows(), batchSize, sources).withSources(sources.losses());
+    EvaluationResult result =
+        pass.run(data.rows(), config.evaluation().perDeviceEvalBatchSize(), sources)
+            .withSources(sources.losses());
+    HeldOutQuestions questions = inputs.questions().get(data.name());
+    return questions == null || cache == null
+        ? result
+        : result.withAnswers(questions.ask(backend, model, cache));
   }
 
   @Override

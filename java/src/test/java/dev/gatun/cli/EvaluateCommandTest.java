@@ -65,6 +65,39 @@ class EvaluateCommandTest {
   }
 
   @Test
+  void theSavedAdapterAnswersAsItDidInTraining() throws IOException {
+    String[] keys = {
+      "eval_dataset_path=" + held, "eval_generation_samples=5", "eval_generation_max_new_tokens=30"
+    };
+    assertThat(workspace.train(keys).err()).isEmpty();
+    List<JsonNode> samples =
+        Files.readAllLines(workspace.output().resolve("samples.jsonl")).stream()
+            .map(JsonMapper.shared()::readTree)
+            .toList();
+    String[] options =
+        Stream.of(keys).flatMap(key -> Stream.of("--set", key)).toArray(String[]::new);
+
+    JsonNode report = json(options);
+    Run table = evaluate(options);
+
+    assertThat(samples).hasSize(5).allMatch(sample -> sample.get("step").asInt() == 2);
+    assertThat(report.get("answers").size()).isEqualTo(5);
+    long right = 0;
+    for (int i = 0; i < 5; i++) {
+      for (String key : List.of("prompt", "expected", "generated", "match")) {
+        assertThat(report.get("answers").get(i).get(key)).isEqualTo(samples.get(i).get(key));
+      }
+      right += samples.get(i).get("match").asBoolean() ? 1 : 0;
+    }
+    assertThat(report.get("exact_match").asDouble()).isEqualTo(right / 5.0);
+    assertThat(table.out())
+        .contains(
+            "Memory plan",
+            "  kv-cache ",
+            "exact match: %d.0 %% (%d of 5)".formatted(right * 20, right));
+  }
+
+  @Test
   void filesAddUpAndTheWorstRowsAreThoseOfTheLargestLossAlone() throws IOException {
     List<String> arguments = new ArrayList<>(List.of("--base"));
     List<String> rows = Files.readAllLines(held);

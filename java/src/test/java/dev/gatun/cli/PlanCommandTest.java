@@ -48,6 +48,24 @@ class PlanCommandTest {
   }
 
   @Test
+  void answersToHeldOutQuestionsTakeTheMemoryThatThePlanSays() {
+    String[] settings = {
+      "eval_dataset_path=" + workspace.data(),
+      "eval_generation_samples=3",
+      "eval_generation_max_new_tokens=20"
+    };
+
+    Run plan = workspace.run("plan", settings);
+
+    assertThat(plan.err()).isEmpty();
+    String out = plan.out();
+    assertThat(out)
+        .containsPattern("kv-cache +[\\d.]+ [KM]iB  3 answers at a time, \\d+ tokens each");
+    String table = out.substring(out.indexOf("Memory plan"), out.indexOf("  total"));
+    assertThat(workspace.run("train", settings).out()).contains(table);
+  }
+
+  @Test
   void theSameAsJson() {
     Run plan = plan("--json", "--memory", "40MB", "--set", "gradient_checkpointing=auto");
 

@@ -224,6 +224,7 @@ class BestModelTest {
   }
 
   private static EvaluationResult result(double value) {
-    return new EvaluationResult(value, value, value, value, 1, 1, Duration.ofSeconds(1), List.of());
+    return new EvaluationResult(
+        value, value, value, value, 1, 1, Duration.ofSeconds(1), List.of(), List.of());
   }
 }

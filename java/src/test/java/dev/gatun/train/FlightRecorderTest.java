@@ -25,6 +25,9 @@ class FlightRecorderTest {
     SftConfig config =
         TinyRun.config(directory, 8)
             .evalDatasetPath(TinyRun.rows(directory, 5))
+            .evalGenerationSamples(3)
+            .evalGenerationMaxNewTokens(4)
+            .perDeviceEvalBatchSize(2)
             .saveStrategy(Interval.STEPS)
             .saveSteps(2)
             .build();
@@ -64,13 +67,19 @@ class FlightRecorderTest {
             .map(Started.class::cast)
             .findFirst()
             .orElseThrow();
+    assertReserved(events, started.plan(), "activations");
+    assertReserved(events, started.plan(), "kv-cache");
+  }
+
+  /// It is reserved once, as planned, and freed.
+  private static void assertReserved(List<RecordedEvent> events, MemoryPlan plan, String name) {
     long planned =
-        started.plan().lines().stream()
-            .filter(line -> line.arena().equals("activations"))
+        plan.lines().stream()
+            .filter(line -> line.arena().equals(name))
             .mapToLong(MemoryPlan.Line::bytes)
             .sum();
     assertThat(of(events, "dev.gatun.Arena"))
-        .filteredOn(arena -> arena.getString("arena").equals("activations"))
+        .filteredOn(arena -> arena.getString("arena").equals(name))
         .satisfiesExactly(
             reserved -> {
               assertThat(reserved.getLong("bytes")).isEqualTo(planned);

@@ -55,6 +55,8 @@ class MemoryPlanTest {
   void theRefusalNamesTheLargestPartAndWhatToChange() {
     assertThatThrownBy(() -> of("weights").requireFit()).hasMessageContaining("set load_in_4bit");
     assertThatThrownBy(() -> of("optimizer").requireFit()).hasMessageContaining("lower lora_r");
+    assertThatThrownBy(() -> of("kv-cache").requireFit())
+        .hasMessageContaining("lower eval_generation_max_new_tokens");
     assertThatThrownBy(() -> of("activations").requireFit())
         .hasMessageContaining("lower per_device_train_batch_size or max_length");
   }

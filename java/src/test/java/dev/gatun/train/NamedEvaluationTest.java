@@ -133,6 +133,56 @@ class NamedEvaluationTest {
         .contains("last evaluation loss, short", "best evaluation loss, a.other_set");
   }
 
+  /// What was learned by heart is answered rightly, the other dataset's questions are not.
+  @Test
+  void everyDatasetHasQuestionsOfItsOwn() throws IOException {
+    Path known =
+        Files.writeString(
+            directory.resolve("known.jsonl"),
+            """
+            {"prompt": "sky:", "completion": " blue"}
+            {"prompt": "snow:", "completion": " white"}
+            """);
+    datasets.putFirst("known", List.of(known));
+    SftConfig config =
+        config()
+            .datasetPath(known)
+            .evalDatasets(datasets)
+            .evalGenerationSamples(2)
+            .evalGenerationMaxNewTokens(8)
+            .metricForBestModel(new EvalMetric("known", Metric.EXACT_MATCH))
+            .evalSteps(60.0)
+            .saveSteps(60)
+            .maxSteps(60)
+            .build();
+
+    List<Evaluated> evaluations = evaluations(run(config));
+
+    assertThat(evaluations).extracting(each -> each.result().answers().size()).containsOnly(2);
+    assertThat(evaluations)
+        .extracting(each -> each.result().exactMatch().orElseThrow())
+        .containsExactly(1.0, 0.0, 0.0);
+    List<JsonObject> lines =
+        JsonObject.readLines(directory.resolve("out/metrics.jsonl")).stream()
+            .filter(line -> !line.has("loss"))
+            .toList();
+    assertThat(lines.get(0).number("eval_known_exact_match")).isOne();
+    assertThat(lines.get(1).number("eval_short_exact_match")).isZero();
+    assertThat(JsonObject.readLines(directory.resolve("out/samples.jsonl")))
+        .extracting(line -> line.string("dataset"))
+        .containsExactly("known", "known", "short", "short", "a.other_set", "a.other_set");
+    assertThat(JsonObject.read(directory.resolve("out/trainer_state.json")).number("best_metric"))
+        .isOne();
+    assertThat(directory.resolve("out/report.html")).content().contains("Exact match");
+    try (ModelEvaluation again =
+        ModelEvaluation.open(
+            config, backend, config.output().outputDir(), config.data().evalDatasets())) {
+      assertThat(List.copyOf(again.run(0).answers().values()))
+          .usingRecursiveComparison()
+          .isEqualTo(evaluations.stream().map(each -> each.result().answers()).toList());
+    }
+  }
+
   @ParameterizedTest
   @ValueSource(strings = {"short", "a.other_set"})
   void theBestModelIsThatOfTheNamedDataset(String name) throws IOException {

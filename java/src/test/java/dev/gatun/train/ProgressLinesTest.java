@@ -2,6 +2,8 @@ package dev.gatun.train;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.gatun.generate.Answer;
+import dev.gatun.generate.Question;
 import dev.gatun.train.TrainingEvent.StepFinished;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -49,11 +51,27 @@ class ProgressLinesTest {
   @Test
   void anEvaluationSaysLossAndPerplexity() {
     var result =
-        new EvaluationResult(Math.log(8), 2, 0.5, 1, 1000, 10, Duration.ofSeconds(1), List.of());
+        new EvaluationResult(
+            Math.log(8), 2, 0.5, 1, 1000, 10, Duration.ofSeconds(1), List.of(), List.of());
 
     assertThat(ProgressLines.line(new TrainingEvent.Evaluated(4, 0.5, "", result)))
         .isEqualTo(
             "step 4  eval loss 2.0794 (row-weighted 2.0000)  perplexity 8.000  accuracy 50.00 %  1,000 targets");
+  }
+
+  @Test
+  void anEvaluationWithAnswersSaysHowManyAreRight() {
+    Question question = new Question("held.jsonl line 1", "1+2=", new int[] {1}, "3");
+    var result =
+        new EvaluationResult(1, 1, 0.5, 1, 10, 3, Duration.ofSeconds(1), List.of(), List.of())
+            .withAnswers(
+                List.of(
+                    new Answer(question, "3", true),
+                    new Answer(question, "4", false),
+                    new Answer(question, "5", false)));
+
+    assertThat(ProgressLines.line(new TrainingEvent.Evaluated(4, 0.5, "", result)))
+        .endsWith("  10 targets  exact match 33.3 % (1 of 3)");
   }
 
   @Test

@@ -156,6 +156,31 @@ public abstract class ResumeContract {
         .hasSameBinaryContentAs(whole.resolve("checkpoint-6").resolve(RunCheckpoint.TENSORS));
   }
 
+  /// Answers that were given after the checkpoint are given again, and stand there once.
+  @Test
+  void answersToHeldOutQuestionsGoOnByteByByte() throws IOException {
+    SftConfigBuilder config =
+        config().evalGenerationSamples(4).evalGenerationMaxNewTokens(6).evalSteps(1.0);
+    run(config);
+    Path whole = directory.resolve("out");
+    Path output = only(whole, 4, "resumed");
+    Path samples = whole.resolve("samples.jsonl");
+    Files.copy(samples, output.resolve("samples.jsonl"));
+
+    List<TrainingEvent> events =
+        run(config.outputDir(output).resumeFromCheckpoint(Resumption.LAST));
+
+    assertThat(steps(events)).containsExactly(5, 6, 7);
+    assertSameRun(output, whole);
+    List<String> lines = Files.readAllLines(samples);
+    assertThat(lines).hasSize(4 * 7).doesNotHaveDuplicates();
+    assertThat(output.resolve("samples.jsonl")).hasSameBinaryContentAs(samples);
+    assertThat(Files.readAllLines(output.resolve("checkpoint-4/samples.jsonl")))
+        .isEqualTo(lines.subList(0, 4 * 4));
+    assertThat(output.resolve("checkpoint-6/samples.jsonl"))
+        .hasSameBinaryContentAs(whole.resolve("checkpoint-6/samples.jsonl"));
+  }
+
   @ParameterizedTest
   @EnumSource(
       value = OptimizerName.class,

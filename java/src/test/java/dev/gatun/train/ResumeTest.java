@@ -11,10 +11,12 @@ import dev.gatun.model.LoraConfig.Initialization;
 import dev.gatun.model.LoraConfig.Modules.Names;
 import dev.gatun.op.Backend;
 import dev.gatun.train.TrainingEvent.Notice;
+import dev.gatun.train.TrainingEvent.StepFinished;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -101,6 +103,29 @@ class ResumeTest extends ResumeContract {
     run(config.outputDir(resumed).resumeFromCheckpoint(Resumption.LAST));
 
     assertSameRun(resumed, whole);
+  }
+
+  @Test
+  void answersAfterACheckpointThatHasNoneAreNotLeftInTheFolder() throws IOException {
+    SftConfigBuilder config =
+        config().evalGenerationSamples(2).evalGenerationMaxNewTokens(3).evalSteps(3.0).maxSteps(3);
+    run(config);
+    Path output = only(directory.resolve("out"), 2, "resumed");
+    Files.copy(directory.resolve("out/samples.jsonl"), output.resolve("samples.jsonl"));
+    AtomicReference<Boolean> left = new AtomicReference<>();
+    TrainingListener listener =
+        event -> {
+          if (event instanceof StepFinished) {
+            left.set(Files.exists(output.resolve("samples.jsonl")));
+          }
+        };
+
+    SftConfig resumed = config.outputDir(output).resumeFromCheckpoint(Resumption.LAST).build();
+    new SftTrainer(resumed, backend, listener).run();
+
+    assertThat(left.get()).isFalse();
+    assertThat(output.resolve("samples.jsonl"))
+        .hasSameBinaryContentAs(directory.resolve("out/samples.jsonl"));
   }
 
   @Test

@@ -44,7 +44,13 @@ class SelectionRulesTest {
           early_stopping_patience: 0 | an integer of at least 1
           early_stopping_threshold: -1 | a number of at least 0
           eval_delay: -1 | a number of at least 0
-          metric_for_best_model: eval_bleu | one of loss, token_loss, mean_token_accuracy, entropy
+          metric_for_best_model: eval_bleu | one of loss, token_loss, mean_token_accuracy, entropy, exact_match
+          metric_for_best_model: eval_exact_match | eval_generation_samples is 0
+          eval_generation_answer: '(a)' | eval_generation_samples, which is 0
+          eval_generation_answer: 'no group', eval_generation_samples: 1 | whose first group is the answer
+          eval_generation_answer: '(open', eval_generation_samples: 1 | whose first group is the answer
+          eval_generation_samples: -1 | an integer of at least 0
+          eval_generation_max_new_tokens: 0 | an integer of at least 1
           """)
   void whatDoesNotGoTogetherIsRefusedInOneSentence(String settings, String part) {
     assertThatThrownBy(() -> config(settings))
