@@ -22,7 +22,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.SequencedMap;
 import java.util.function.Function;
 import java.util.regex.PatternSyntaxException;
 import org.jspecify.annotations.Nullable;
@@ -350,38 +349,6 @@ record ConfigType<T>(
           return single != null ? List.of(single) : items(value, one);
         },
         paths -> paths.size() == 1 ? paths.getFirst().toString() : strings(paths));
-  }
-
-  /// One path or a list of them, or such by names that figures can have; without a name under "".
-  static ConfigType<SequencedMap<String, List<Path>>> namedPaths() {
-    ConfigType<List<Path>> paths = paths();
-    ConfigType<Map<String, List<Path>>> byName = map(paths);
-    return new ConfigType<>(
-        "a path, a list of paths, or a section of those by names of letters, digits, '_', '-' and '.'",
-        value -> {
-          List<Path> list = paths.convert.apply(value);
-          if (list != null) {
-            return list.isEmpty() ? new LinkedHashMap<>() : new LinkedHashMap<>(Map.of("", list));
-          }
-          Map<String, List<Path>> named = byName.convert.apply(value);
-          return named == null
-                  || named.containsValue(List.<Path>of())
-                  || !named.keySet().stream().allMatch(name -> name.matches("[\\w.-]+"))
-              ? null
-              : new LinkedHashMap<>(named);
-        },
-        named ->
-            named.isEmpty()
-                ? List.of()
-                : named.containsKey("") && named.size() == 1
-                    ? paths.toYaml.apply(named.get(""))
-                    : plain(named, paths));
-  }
-
-  private static <T> Map<String, @Nullable Object> plain(Map<String, T> map, ConfigType<T> item) {
-    Map<String, @Nullable Object> plain = new LinkedHashMap<>();
-    map.forEach((key, value) -> plain.put(key, item.toYaml.apply(value)));
-    return plain;
   }
 
   /// A list, or a single item standing for a list of one.

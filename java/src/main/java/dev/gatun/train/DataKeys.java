@@ -64,7 +64,7 @@ final class DataKeys {
         c -> c.data().datasetPath());
     keys.nullable(
         "eval_dataset_path",
-        ConfigType.namedPaths(),
+        NamedPaths.type(),
         (b, v) -> b.evalDatasets(v == null ? new LinkedHashMap<>() : v),
         c -> c.data().evalDatasets());
     keys.key(
