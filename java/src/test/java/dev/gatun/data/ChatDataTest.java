@@ -183,6 +183,11 @@ class ChatDataTest {
 
     Files.delete(directory.resolve("chat_template.jinja"));
     assertRefused(TWO_TURNS, DEFAULTS, "no chat template", "chat_template_path");
+    Path missing = directory.resolve("missing.jinja");
+    assertRefused(
+        TWO_TURNS,
+        DEFAULTS.withChat(ChatOptions.defaults().withTemplatePath(missing)),
+        "missing.jinja does not exist");
     Files.writeString(
         directory.resolve("tokenizer_config.json"),
         "{\"eos_token\":\"</s>\",\"chat_template\":[{\"name\":\"default\",\"template\":\"{{ messages[0].content }}\"},"
@@ -233,6 +238,48 @@ class ChatDataTest {
         "d.jsonl line 2",
         "chat_template.jinja line 2",
         "no x here");
+  }
+
+  @Test
+  void theFirstOfManyBadRowsIsNamed() throws IOException {
+    Files.writeString(
+        directory.resolve("chat_template.jinja"),
+        "{{ messages[0].content if messages[0].content == 'a' else raise_exception('not a') }}");
+    String good = "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}\n";
+    String bad = good.replace("\"a\"", "\"b\"");
+    assertRefused(good.repeat(7) + bad.repeat(500), DEFAULTS, "d.jsonl line 8:");
+  }
+
+  @Test
+  void whyNothingIsTrainedIsSaid() {
+    SftDataOptions markers = DEFAULTS.withChat(ChatOptions.defaults().withParts("b", "c c"));
+    assertRefused("{\"text\":\"b a d\"}\n", markers, "line 1", "'c c' is not in its text");
+    assertRefused(
+        "{\"text\":\"b a c c\"}\n",
+        markers.withMaxLength(4, OverlongPolicy.TRUNCATE),
+        "beyond max_length",
+        "line 1");
+    assertRefused(
+        TWO_TURNS.replace("assistant", "agent"),
+        trainOn(TrainOn.ASSISTANT),
+        "line 1",
+        "the roles are user, agent",
+        "role_mapping");
+    assertRefused(
+        TWO_TURNS.replace("\"assistant\",", "\"assistant\",\"train\":false,"),
+        trainOn(TrainOn.ASSISTANT),
+        "say train: false");
+  }
+
+  @Test
+  void anInstructionMarkerThatNoRowHasIsSaid() throws IOException {
+    ChatOptions found = ChatOptions.defaults().withParts("b", "c");
+    ChatOptions typo = ChatOptions.defaults().withParts("e e", "c");
+    assertThat(prepare(TWO_TURNS, DEFAULTS.withChat(found)).report().notices()).isEmpty();
+    assertThat(prepare(TWO_TURNS, DEFAULTS.withChat(typo)).report().notices())
+        .singleElement()
+        .asString()
+        .contains("instruction_part is found in no row");
   }
 
   @Test
