@@ -13,6 +13,9 @@ final class NothingTrained {
   /// @param responsePart the marker that training was to follow, or null
   static String why(
       SftExample example, int[] ids, Tokenizer tokenizer, @Nullable String responsePart) {
+    if (ids.length == 0) {
+      return "it makes no token at all";
+    }
     if (responsePart != null) {
       return tokenizer.decode(ids, false).contains(responsePart)
           ? "the response_part '%s' is in its text, but its tokens merge with those around it or nothing after it is trained"

@@ -58,7 +58,8 @@ class BadInputTest {
 
   static Stream<Fault> checkpoints() {
     return Stream.of(
-        fault("no such checkpoint", w -> {}, "absent").with("model_name_or_path=absent"),
+        fault("no such checkpoint", w -> {}, "absent does not exist", "never fetched")
+            .with("model_name_or_path=absent"),
         fault("header cut off", w -> truncate(weights(w), 200), "model.safetensors"),
         fault("tensors cut off", w -> truncate(weights(w), 100_000), "model.safetensors"),
         fault("header is no JSON", w -> overwrite(weights(w), 8, "nonsense"), "model.safetensors"),
@@ -103,7 +104,7 @@ class BadInputTest {
 
   static Stream<Fault> data() {
     return Stream.of(
-        fault("no such file", w -> Files.delete(w.data()), "train.jsonl"),
+        fault("no such file", w -> Files.delete(w.data()), "train.jsonl", "never fetched"),
         fault("malformed line", w -> w.setThirdRow("{\"prompt\": \"a"), "train.jsonl", "line 3"),
         fault(
             "unfinished object", w -> w.setThirdRow("{\"prompt\": 1,"), "line 3 is not valid JSON"),

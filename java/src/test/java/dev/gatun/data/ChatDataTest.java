@@ -251,7 +251,7 @@ class ChatDataTest {
   }
 
   @Test
-  void whyNothingIsTrainedIsSaid() {
+  void whyNothingIsTrainedIsSaid() throws IOException {
     SftDataOptions markers = DEFAULTS.withChat(ChatOptions.defaults().withParts("b", "c c"));
     assertRefused("{\"text\":\"b a d\"}\n", markers, "line 1", "'c c' is not in its text");
     assertRefused(
@@ -269,6 +269,8 @@ class ChatDataTest {
         TWO_TURNS.replace("\"assistant\",", "\"assistant\",\"train\":false,"),
         trainOn(TrainOn.ASSISTANT),
         "say train: false");
+    Files.writeString(directory.resolve("chat_template.jinja"), "{{ messages[0].nothing }}");
+    assertRefused(TWO_TURNS, DEFAULTS, "line 1: it makes no token at all");
   }
 
   @Test
