@@ -252,6 +252,7 @@ final class Preparation implements AutoCloseable {
 
   private SortedMap<String, LoraModule> start(LoraConfig lora, Checkpoint checkpoint) {
     SortedMap<String, LoraConfig.Adapted> targets = LoraTargets.resolve(lora, checkpoint.config());
+    LoraTargets.requireUsed(lora, checkpoint.config());
     long seed = config.loop().seed();
     return WeightInitializer.needsWeights(lora.initialization())
         ? WeightInitializer.initialize(
