@@ -297,7 +297,7 @@ final class Preparation implements AutoCloseable {
   static PreparedDataset prepare(
       SftConfig config, List<Path> files, Tokenizer tokenizer, boolean evaluation) {
     SftDataOptions options = TrainingRecipe.dataOptions(config, evaluation);
-    Dataset dataset = files.size() == 1 ? Dataset.open(files.getFirst()) : Dataset.of(files);
+    Dataset dataset = Dataset.of(files);
     Path cache = config.data().cacheDir();
     return cache == null
         ? SftPreparation.prepare(dataset, tokenizer, options)
