@@ -17,7 +17,7 @@ public final class ExampleReader {
   public ExampleReader(Row first, SftDataOptions options) {
     this.options = options;
     this.kind = ExampleKind.of(first, options);
-    this.messages = new MessagesReader(options.chat().roleMapping());
+    this.messages = new MessagesReader(options.chat().roleMapping(), options.assistantOnly());
     if (options.assistantOnlyLoss() && !kind.isConversational()) {
       throw new InputException(
           "assistant_only_loss is set, but "

@@ -224,6 +224,13 @@ final class ForeignKeys {
     keys.put("task_type", causal);
     keys.put("lora_task_type", causal);
     keys.put("peft_type", new Refused(List.of("LORA"), "use LORA"));
+    keys.put("random_state", new Refused(List.of(), "set seed"));
+    keys.put("full_finetuning", new Refused(List.of(false), "set use_peft: false"));
+    keys.put(
+        "use_gradient_checkpointing",
+        new Refused(
+            List.of(),
+            "set gradient_checkpointing, and activation_offloading for what Unsloth calls unsloth"));
     keys.put("use_cpu", new Refused(List.of(false), "set device: cpu"));
     String split = "name the split's files in %s";
     keys.put("dataset_train_split", new Refused(List.of("train"), split.formatted("dataset_path")));

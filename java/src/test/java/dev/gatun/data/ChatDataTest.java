@@ -93,12 +93,12 @@ class ChatDataTest {
         .containsExactly(NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, 6, 1);
     assertThat(prepare(lines, DEFAULTS).labels(0))
         .containsExactly(3, 2, 1, 4, NO, NO, NO, 3, 2, 2, 1, 4, 6, 1);
+    String user = TWO_TURNS.replace("\"a a\"", "\"a a\",\"train\":false");
+    assertRefused(user, DEFAULTS, "line 1", "message 3", "`train`", "train_on: assistant");
+    assertThat(prepare(user, trainOn(TrainOn.ASSISTANT)).labels(0))
+        .isEqualTo(prepare(TWO_TURNS, trainOn(TrainOn.ASSISTANT)).labels(0));
     assertRefused(
-        TWO_TURNS.replace("\"a a\"", "\"a a\",\"train\":false"),
-        DEFAULTS,
-        "line 1",
-        "message 3",
-        "`train`");
+        user.replace("false", "true"), trainOn(TrainOn.ASSISTANT), "message 3", "`train`");
   }
 
   @Test

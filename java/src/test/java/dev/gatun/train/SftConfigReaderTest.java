@@ -264,6 +264,7 @@ class SftConfigReaderTest {
     } else {
       refused("optim: " + name, name + " is not supported", "nearest is");
     }
+    refused("optim: adamw_hf", "nearest is 'adamw_torch'");
     refused("lr_scheduler_type: cosin", "nearest is 'cosine'");
     refused("train_sampling_strategy: group_by_length", "random, sequential");
   }
@@ -307,6 +308,8 @@ class SftConfigReaderTest {
         "label_smoothing_factor: 0.1",
         "fp16: true",
         "task_type: SEQ_CLS",
+        "random_state: 3407",
+        "use_gradient_checkpointing: unsloth",
         "peft_type: IA3",
         "dataset_train_split: train_sft",
         "eva_config: {rho: 2.0}",
