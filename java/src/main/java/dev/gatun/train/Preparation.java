@@ -58,10 +58,11 @@ final class Preparation implements AutoCloseable {
       requireVocabulary(tokenizer, checkpoint);
       servingFiles = ServingFiles.of(config, tokenizer);
       List<String> notices = notices(tokenizer.changes(), checkpoint.config());
-      PreparedDataset rows = prepare(config.data().datasetPath(), tokenizer, false);
+      int vocabulary = checkpoint.config().vocabulary();
+      PreparedDataset rows = prepare(config.data().datasetPath(), tokenizer, vocabulary, false);
       List<Path> evaluationFiles = config.data().evalDatasetPath();
       PreparedDataset evaluation =
-          evaluationFiles.isEmpty() ? null : prepare(evaluationFiles, tokenizer, true);
+          evaluationFiles.isEmpty() ? null : prepare(evaluationFiles, tokenizer, vocabulary, true);
       notices.addAll(notices(TrainingRecipe.checks(config, tokenizer).of(rows, evaluation)));
       inputs =
           new TrainingInputs(
@@ -287,10 +288,26 @@ final class Preparation implements AutoCloseable {
     return findings.stream().map(DataFinding::message).toList();
   }
 
-  private PreparedDataset prepare(List<Path> files, Tokenizer tokenizer, boolean evaluation) {
+  private PreparedDataset prepare(
+      List<Path> files, Tokenizer tokenizer, int vocabulary, boolean evaluation) {
     PreparedDataset rows = prepare(config, files, tokenizer, evaluation);
     resources.add(rows::close);
+    for (int row = 0; row < rows.size(); row++) {
+      requireIds(rows.inputIds(row), vocabulary, rows, row);
+      requireIds(rows.labels(row), vocabulary, rows, row);
+    }
     return rows;
+  }
+
+  /// Ids that the data bring along may be any tokenizer's.
+  private static void requireIds(int[] ids, int vocabulary, PreparedDataset rows, int row) {
+    for (int id : ids) {
+      if (id >= vocabulary) {
+        throw new InputException(
+            "%s: token id %d lies outside the model's vocabulary of %d; use the tokenizer that belongs to the model"
+                .formatted(rows.source(row), id, vocabulary));
+      }
+    }
   }
 
   /// Tokenises data files, or maps what the cache has of them.

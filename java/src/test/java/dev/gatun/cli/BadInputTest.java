@@ -134,6 +134,27 @@ class BadInputTest {
                 Files.writeString(
                     w.data(), "{\"input_ids\": [1, 2, 3], \"labels\": [-100, -100, -100]}\n"),
             "train.jsonl"),
+        fault(
+            "token id of another model",
+            w ->
+                Files.writeString(
+                    w.data(), "{\"input_ids\": [1, 0]}\n{\"input_ids\": [1, 1150, 0]}\n"),
+            "train.jsonl line 2",
+            "1150"),
+        fault(
+            "label of another model",
+            w ->
+                Files.writeString(
+                    w.data(), "{\"input_ids\": [1, 5, 0], \"labels\": [-100, 1150, 0]}\n"),
+            "train.jsonl line 1",
+            "1150"),
+        fault(
+            "label that is none",
+            w ->
+                Files.writeString(
+                    w.data(), "{\"input_ids\": [1, 5, 0], \"labels\": [-100, -3, 0]}\n"),
+            "train.jsonl line 1",
+            "-3"),
         fault("over-long rows", w -> {}, "max_length", "line").with("max_length=20"));
   }
 
