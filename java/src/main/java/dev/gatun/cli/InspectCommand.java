@@ -18,6 +18,7 @@ import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -29,6 +30,18 @@ import picocli.CommandLine.Spec;
     name = "inspect",
     description = "Shows what a checkpoint, an adapter or a safetensors file holds.")
 final class InspectCommand implements Callable<Integer> {
+  /// Keys of PEFT's that are shown where they say something.
+  private static final List<String> FURTHER_KEYS =
+      List.of(
+          "exclude_modules",
+          "layers_to_transform",
+          "rank_pattern",
+          "alpha_pattern",
+          "modules_to_save",
+          "trainable_token_indices");
+
+  private static final int MOST_ITEMS = 20;
+
   @Parameters(
       paramLabel = "PATH",
       description = "A checkpoint's or an adapter's folder, or a .safetensors file.")
@@ -157,6 +170,26 @@ final class InspectCommand implements Callable<Integer> {
         config.isArray("target_modules")
             ? String.join(", ", config.strings("target_modules"))
             : String.valueOf(config.optionalString("target_modules")));
+    Map<String, @Nullable Object> all = config.toMap();
+    for (String key : FURTHER_KEYS) {
+      String value = text(all.get(key));
+      if (!value.isEmpty()) {
+        row(out, key, value);
+      }
+    }
+  }
+
+  private static String text(@Nullable Object value) {
+    return switch (value) {
+      case null -> "";
+      case Map<?, ?> map ->
+          map.entrySet().stream()
+              .map(entry -> "%s: %s".formatted(entry.getKey(), text(entry.getValue())))
+              .collect(Collectors.joining("; "));
+      case List<?> list when list.size() > MOST_ITEMS -> list.size() + " of them";
+      case List<?> list -> list.stream().map(String::valueOf).collect(Collectors.joining(", "));
+      default -> value.toString();
+    };
   }
 
   private static void row(PrintWriter out, String what, String value) {

@@ -41,8 +41,8 @@ public record Installation(
     List<Library> libraries =
         List.of(
             library(NativeLibrary.CUBLASLT, "matrix products of large batches"),
-            library(NativeLibrary.NCCL, "several GPUs"),
-            library(NativeLibrary.CUDNN, "an alternative attention"));
+            library(NativeLibrary.NCCL, "several GPUs, not used yet"),
+            library(NativeLibrary.CUDNN, "an alternative attention, not used yet"));
     Optional<Kernels> kernels = builtKernels();
     LibraryReport driver = LibraryReport.of(NativeLibrary.CUDA);
     List<Device> gpus = List.of();

@@ -30,7 +30,7 @@ final class ChatTokeniser {
     this.template = template;
     TrainOn trainOn = options.chat().trainOn();
     this.lastOnly = trainOn == TrainOn.LAST_ASSISTANT;
-    this.assistantOnly = lastOnly || trainOn == TrainOn.ASSISTANT || options.assistantOnlyLoss();
+    this.assistantOnly = options.assistantOnly();
     Boolean chosen = options.completionOnlyLoss();
     boolean all = trainOn == TrainOn.ALL || Boolean.FALSE.equals(chosen);
     this.completionOnly = !all;

@@ -32,7 +32,9 @@ record DataFile(Path path, Format format, boolean gzip) {
 
   static DataFile detect(Path path) {
     if (!Files.isRegularFile(path)) {
-      throw new InputException(path + " does not exist or is not a file.");
+      throw new InputException(
+          path
+              + " does not exist or is not a file; data are files or folders here and never fetched.");
     }
     try (InputStream raw = Files.newInputStream(path)) {
       byte[] start = raw.readNBytes(PEEK);

@@ -48,10 +48,12 @@ public final class Dataset {
   }
 
   /// Opens several of them as one dataset, in this order.
+  ///
+  /// @throws InputException if one is not there, or holds no data
   public static Dataset of(List<Path> paths) {
     return new Dataset(
         paths.stream()
-            .flatMap(path -> (Files.isDirectory(path) ? shards(path) : List.of(path)).stream())
+            .flatMap(path -> Files.isDirectory(path) ? shards(path).stream() : Stream.of(path))
             .map(DataFile::detect)
             .toList());
   }
@@ -68,11 +70,26 @@ public final class Dataset {
     try (Stream<Path> entries = Files.list(directory)) {
       List<Path> files = entries.filter(Dataset::isDataFile).sorted().toList();
       if (files.isEmpty()) {
-        throw new InputException(directory + " holds no data files.");
+        throw new InputException(directory + " holds no data files" + foldersOf(directory) + ".");
       }
       return files;
     } catch (IOException e) {
       throw new InputException(directory + " cannot be read: " + e.getMessage(), e);
+    }
+  }
+
+  /// A dataset's folder as a hub has it keeps its files below, as in `data`.
+  private static String foldersOf(Path directory) throws IOException {
+    try (Stream<Path> entries = Files.list(directory)) {
+      List<String> names =
+          entries
+              .filter(Files::isDirectory)
+              .map(folder -> folder.getFileName().toString())
+              .filter(name -> !name.startsWith("."))
+              .sorted()
+              .limit(10)
+              .toList();
+      return names.isEmpty() ? "" : "; name one of its folders: " + String.join(", ", names);
     }
   }
 

@@ -17,7 +17,7 @@ public final class ExampleReader {
   public ExampleReader(Row first, SftDataOptions options) {
     this.options = options;
     this.kind = ExampleKind.of(first, options);
-    this.messages = new MessagesReader(options.chat().roleMapping());
+    this.messages = new MessagesReader(options.chat().roleMapping(), options.assistantOnly());
     if (options.assistantOnlyLoss() && !kind.isConversational()) {
       throw new InputException(
           "assistant_only_loss is set, but "
@@ -96,18 +96,24 @@ public final class ExampleReader {
     return values;
   }
 
+  /// @param least 0, or what besides token ids is allowed
   private static int[] integers(Row row, String column, int least) {
     if (!(row.value(column) instanceof List<?> list)) {
       throw wrong(row, column, "a list of integers");
     }
     int[] values = new int[list.size()];
     for (int i = 0; i < values.length; i++) {
-      if (!(list.get(i) instanceof Long value) || value < least || value > Integer.MAX_VALUE) {
+      boolean fits =
+          list.get(i) instanceof Long value
+              && value <= Integer.MAX_VALUE
+              && (value >= 0 || value == least);
+      if (!fits) {
         throw new InputException(
-            "%s: `%s` has at position %d %s, which is no token id."
-                .formatted(row.where(), column, i, list.get(i)));
+            "%s: `%s` has at position %d %s, which is no token id%s."
+                .formatted(
+                    row.where(), column, i, list.get(i), least < 0 ? " and not " + least : ""));
       }
-      values[i] = value.intValue();
+      values[i] = ((Long) list.get(i)).intValue();
     }
     return values;
   }

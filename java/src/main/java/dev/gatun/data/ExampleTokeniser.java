@@ -28,7 +28,18 @@ final class ExampleTokeniser {
   /// @param labels labels; the same array where every token is trained
   /// @param unstablePrompt whether the prompt's tokens are not those that the whole begins with
   /// @param derivedTurns whether the assistant's turns were derived by rendering
-  record Tokens(int[] ids, int[] labels, boolean unstablePrompt, boolean derivedTurns) {
+  /// @param noInstruction whether a response part was found and no instruction part
+  record Tokens(
+      int[] ids,
+      int[] labels,
+      boolean unstablePrompt,
+      boolean derivedTurns,
+      boolean noInstruction) {
+    /// A conversation.
+    Tokens(int[] ids, int[] labels, boolean unstablePrompt, boolean derivedTurns) {
+      this(ids, labels, unstablePrompt, derivedTurns, false);
+    }
+
     /// Text without turns.
     Tokens(int[] ids, int[] labels, boolean unstablePrompt) {
       this(ids, labels, unstablePrompt, false);

@@ -19,9 +19,12 @@ import tools.jackson.databind.json.JsonMapper;
 /// `value`.
 final class MessagesReader {
   private final Map<String, String> roles;
+  private final boolean assistantOnly;
 
-  MessagesReader(Map<String, String> roles) {
+  /// @param assistantOnly whether no message but the assistant's is trained in any case
+  MessagesReader(Map<String, String> roles, boolean assistantOnly) {
     this.roles = roles;
+    this.assistantOnly = assistantOnly;
   }
 
   SftExample messages(Row row) {
@@ -98,7 +101,7 @@ final class MessagesReader {
       throw new InputException(
           "%s: `train` must be true or false, not %s.".formatted(place, Row.kind(train)));
     }
-    if (train instanceof Boolean choice) {
+    if (train instanceof Boolean choice && !(assistantOnly && isLeftOut(message, choice))) {
       requireAssistant(place, message);
       if (!choice) {
         untrained.add(number);
@@ -107,10 +110,14 @@ final class MessagesReader {
     return message;
   }
 
+  private static boolean isLeftOut(Map<String, @Nullable Object> message, boolean train) {
+    return !train && !"assistant".equals(message.get("role"));
+  }
+
   private static void requireAssistant(String place, Map<String, @Nullable Object> message) {
     if (!"assistant".equals(message.get("role"))) {
       throw new InputException(
-          "%s: `train` is for messages of the assistant; this one's role is %s."
+          "%s: `train` is for messages of the assistant, and this one's role is %s; remove it, or with train: false set train_on: assistant."
               .formatted(place, message.get("role")));
     }
   }

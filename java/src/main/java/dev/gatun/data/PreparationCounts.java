@@ -33,6 +33,8 @@ final class PreparationCounts {
   private final IntStream.Builder lengths = IntStream.builder();
   private final Endings endings = new Endings();
   private long derivedRows;
+  private long noInstructionRows;
+  private String whyMasked = "";
 
   PreparationCounts(Tokenizer tokenizer) {
     this.tokenizer = tokenizer;
@@ -52,6 +54,7 @@ final class PreparationCounts {
     longest = Math.max(longest, ids.length);
     unstablePromptRows += tokens.unstablePrompt() ? 1 : 0;
     derivedRows += tokens.derivedTurns() ? 1 : 0;
+    noInstructionRows += tokens.noInstruction() ? 1 : 0;
     boolean doubled =
         bos.isPresent() && ids.length > 1 && ids[0] == bos.getAsInt() && ids[1] == ids[0];
     doubleBosRows += doubled ? 1 : 0;
@@ -71,9 +74,11 @@ final class PreparationCounts {
   }
 
   /// A row of which nothing was to be trained.
-  void droppedMasked(Row row) {
+  ///
+  /// @param why in words
+  void droppedMasked(Row row, String why) {
     untrained(row);
-    maskedRows++;
+    whyMasked = maskedRows++ == 0 ? "%s: %s".formatted(row.where(), why) : whyMasked;
   }
 
   /// A row whose trained part was cut off.
@@ -116,7 +121,7 @@ final class PreparationCounts {
   String tooLong(int maxLength) {
     return "%d of %d rows are longer than max_length = %d tokens (the longest has %d; the first is %s);"
             .formatted(overlongRows, sourceRows, maxLength, longest, firstOverlong)
-        + " raise max_length, or choose to truncate or drop such rows.";
+        + " raise max_length, or set overlong_policy to truncate or drop.";
   }
 
   String nothingLeft(String data) {
@@ -132,11 +137,12 @@ final class PreparationCounts {
   /// Reasons, and where the first such row is.
   private String whyUntrained() {
     String masked =
-        "%d hold nothing that was to be trained: %s"
-            .formatted(maskedRows, "no assistant turn, no response part or an empty completion");
+        "%d hold nothing that was to be trained, such as %s".formatted(maskedRows, whyMasked);
     String cut = "of %d the trained part lies beyond max_length".formatted(untrainedByCut);
-    String reasons = maskedRows == 0 ? cut : untrainedByCut == 0 ? masked : masked + "; " + cut;
-    return reasons + "; the first is " + firstUntrained;
+    if (untrainedByCut == 0) {
+      return masked;
+    }
+    return (maskedRows == 0 ? cut : masked + "; " + cut) + "; the first is " + firstUntrained;
   }
 
   DataFigures figures(DataFigures.@Nullable Packing packing, TrainedText sample) {
@@ -202,6 +208,10 @@ final class PreparationCounts {
       notices.add(
           "In %d rows the assistant's turns were derived by rendering, since the chat template does not mark them with {%% generation %%}; `gatun preview` shows what is trained."
               .formatted(derivedRows));
+    }
+    if (noInstructionRows == sourceRows) {
+      notices.add(
+          "The instruction_part is found in no row, so all that follows the first response_part of a row is trained; `gatun preview` shows it.");
     }
     if (doubleBosRows > 0) {
       notices.add(

@@ -29,17 +29,22 @@ final class ResponseParts {
     int[] ids = tokens.ids();
     int[] labels = tokens.labels().clone();
     boolean inResponse = false;
+    boolean responses = false;
+    boolean instructions = false;
     int t = 0;
     while (t < ids.length) {
+      boolean atInstruction = startsAt(ids, t, instruction);
+      instructions |= atInstruction;
       if (!inResponse && startsAt(ids, t, response)) {
         inResponse = true;
+        responses = true;
         int end = t + response.length;
         while (t < end) {
           labels[t++] = PackedBatch.IGNORE_INDEX;
         }
         continue;
       }
-      if (inResponse && startsAt(ids, t, instruction)) {
+      if (inResponse && atInstruction) {
         inResponse = false;
       }
       if (!inResponse) {
@@ -47,7 +52,8 @@ final class ResponseParts {
       }
       t++;
     }
-    return new ExampleTokeniser.Tokens(ids, labels, tokens.unstablePrompt(), tokens.derivedTurns());
+    return new ExampleTokeniser.Tokens(
+        ids, labels, tokens.unstablePrompt(), tokens.derivedTurns(), responses && !instructions);
   }
 
   private static boolean startsAt(int[] ids, int at, int[] part) {

@@ -60,6 +60,12 @@ public record SftDataOptions(
     }
   }
 
+  /// Whether of conversations nothing but turns of the assistant is trained.
+  boolean assistantOnly() {
+    TrainOn trainOn = chat.trainOn();
+    return trainOn == TrainOn.ASSISTANT || trainOn == TrainOn.LAST_ASSISTANT || assistantOnlyLoss;
+  }
+
   /// TRL's defaults, with the stricter treatment of over-long rows: an error, not silent
   /// truncation.
   public static SftDataOptions defaults() {

@@ -7,6 +7,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.IntFunction;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
@@ -83,23 +84,31 @@ public final class SftPreparation {
 
   private void take(List<Row> block, ExampleReader examples, ExampleTokeniser tokeniser) {
     List<SftExample> read = block.stream().map(examples::read).toList();
-    List<ExampleTokeniser.Tokens> tokenised =
-        IntStream.range(0, block.size())
-            .parallel()
-            .mapToObj(i -> tokeniser.tokenise(read.get(i), block.get(i)))
-            .toList();
+    List<ExampleTokeniser.Tokens> tokenised = tokenise(read, block, tokeniser);
     for (int i = 0; i < block.size(); i++) {
-      take(block.get(i), tokenised.get(i));
+      take(block.get(i), read.get(i), tokenised.get(i));
     }
   }
 
-  private void take(Row row, ExampleTokeniser.Tokens tokens) {
+  private static List<ExampleTokeniser.Tokens> tokenise(
+      List<SftExample> examples, List<Row> block, ExampleTokeniser tokeniser) {
+    IntFunction<ExampleTokeniser.Tokens> row =
+        i -> tokeniser.tokenise(examples.get(i), block.get(i));
+    try {
+      return IntStream.range(0, block.size()).parallel().mapToObj(row).toList();
+    } catch (InputException any) {
+      // In order, so that of several bad rows the first is named, whichever thread met one before.
+      return IntStream.range(0, block.size()).mapToObj(row).toList();
+    }
+  }
+
+  private void take(Row row, SftExample example, ExampleTokeniser.Tokens tokens) {
     counts.read(tokens);
     int[] rowIds = tokens.ids();
     int[] rowLabels = tokens.labels();
     boolean trained = hasLabel(rowLabels);
     if (options.packing() && !trained) {
-      counts.droppedMasked(row);
+      counts.droppedMasked(row, why(example, rowIds));
       return;
     }
     Integer maxLength = options.maxLength();
@@ -119,12 +128,16 @@ public final class SftPreparation {
       if (trained) {
         counts.droppedCut(row);
       } else {
-        counts.droppedMasked(row);
+        counts.droppedMasked(row, why(example, rowIds));
       }
       return;
     }
     fingerprints.add(Fingerprints.of(tokens.ids()));
     keep(row, rowIds, rowLabels);
+  }
+
+  private String why(SftExample example, int[] rowIds) {
+    return NothingTrained.why(example, rowIds, tokenizer, options.chat().responsePart());
   }
 
   private void keep(Row row, int[] rowIds, int[] rowLabels) {

@@ -177,10 +177,15 @@ public final class ModelLoader {
     return most + TensorArena.ALIGNMENT;
   }
 
-  /// The embedding or the head.
+  /// The embedding or the head. Trained rows that take the place of stored ones must not lose
+  /// precision there that the backend computes with.
   private TensorPlan table(Tensor stored, WeightFormat format) {
-    TensorPlan plan = operand(stored, format);
-    return checkpoint.rowsChange() ? plan.copied() : plan;
+    if (!checkpoint.rowsChange()) {
+      return operand(stored, format);
+    }
+    boolean single = backend.activationType() == DType.F32;
+    DType type = single ? DType.F32 : denseType(stored.dtype(), format, backend);
+    return TensorPlan.rounded(stored, type, backend).copied();
   }
 
   private TensorPlan operand(Tensor stored, WeightFormat format) {

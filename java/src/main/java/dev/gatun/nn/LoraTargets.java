@@ -5,11 +5,13 @@ import dev.gatun.UnsupportedException;
 import dev.gatun.model.LoraConfig;
 import dev.gatun.model.LoraConfig.Modules;
 import dev.gatun.model.ModelConfig;
+import java.util.Collection;
 import java.util.HashSet;
 import java.util.Map;
 import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import java.util.function.BiPredicate;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
@@ -59,6 +61,61 @@ public final class LoraTargets {
     return adapted;
   }
 
+  /// Refuses what PEFT passes over in silence: a name of a target, a layer or a pattern for ranks
+  /// or alphas that fits nothing, so that less is adapted than was asked for.
+  ///
+  /// @throws InputException naming it
+  public static void requireUsed(LoraConfig lora, ModelConfig model) {
+    new LoraTargets(lora, model).requireUsed();
+  }
+
+  private void requireUsed() {
+    Set<String> adapted = resolve().keySet();
+    if (lora.targets() instanceof Modules.Names(var names)) {
+      requireUsed("target_modules", names, ModuleTree.modules(model), LoraTargets::isNamed);
+    }
+    lora.layersToTransform().stream()
+        .filter(layer -> layer < 0 || layer >= model.layerCount())
+        .findFirst()
+        .ifPresent(layer -> {
+          throw new InputException(
+              "layers_to_transform names layer %d, and this model has layers 0 to %d; correct or remove it"
+                  .formatted(layer, model.layerCount() - 1));
+        });
+    Map.of("rank_pattern", lora.rankPattern(), "alpha_pattern", lora.alphaPattern())
+        .forEach((key, patterns) ->
+            requireUsed(
+                key,
+                patterns.keySet(),
+                adapted,
+                (module, pattern) -> isPatterned(module, pattern, key)));
+  }
+
+  private static void requireUsed(
+      String key,
+      Collection<String> names,
+      Collection<String> modules,
+      BiPredicate<String, String> fits) {
+    for (String name : names) {
+      if (modules.stream().noneMatch(module -> fits.test(module, name))) {
+        throw new InputException(
+            "%s names %s, which fits no module%s; correct or remove it"
+                .formatted(
+                    key,
+                    name,
+                    key.equals("target_modules") ? " of this model" : " that is adapted"));
+      }
+    }
+  }
+
+  private static boolean isNamed(String module, String name) {
+    return module.equals(name) || module.endsWith("." + name);
+  }
+
+  private static boolean isPatterned(String module, String pattern, String key) {
+    return compile("(.*\\.)?(" + pattern + ")", key).matcher(module).matches();
+  }
+
   private boolean isExcluded(String module) {
     Modules excluded = lora.excludeModules();
     return excluded != null && matches(excluded, module, "exclude_modules");
@@ -76,8 +133,7 @@ public final class LoraTargets {
 
   private boolean matches(Modules modules, String module, String key) {
     return switch (modules) {
-      case Modules.Names(var names) ->
-          names.stream().anyMatch(name -> module.equals(name) || module.endsWith("." + name));
+      case Modules.Names(var names) -> names.stream().anyMatch(name -> isNamed(module, name));
       case Modules.Pattern(String regex) -> compile(regex, key).matcher(module).matches();
       case Modules.AllLinear() -> linears.contains(module);
     };
@@ -143,7 +199,7 @@ public final class LoraTargets {
   private static <V> V patternValue(
       Map<String, V> patterns, String module, String key, V otherwise) {
     return patterns.entrySet().stream()
-        .filter(entry -> compile("(.*\\.)?(" + entry.getKey() + ")", key).matcher(module).matches())
+        .filter(entry -> isPatterned(module, entry.getKey(), key))
         .findFirst()
         .map(Map.Entry::getValue)
         .orElse(otherwise);

@@ -91,7 +91,10 @@ public final class Tokenizer implements AutoCloseable {
     Path file = Files.isDirectory(path) ? path.resolve("tokenizer.json") : path;
     if (!Files.isRegularFile(file)) {
       throw new InputException(
-          file + " does not exist; a checkpoint needs its tokenizer.json beside config.json.");
+          Files.exists(path)
+              ? file + " does not exist; a checkpoint needs its tokenizer.json beside config.json."
+              : path
+                  + " does not exist; checkpoints are folders here and never fetched from a hub.");
     }
     checkSize(file);
     JsonNode root = TokenizerFile.parse(file);

@@ -66,6 +66,7 @@ final class ForeignKeys {
             "dtype",
             "torch_dtype",
             "bf16_full_eval",
+            "fp16_full_eval",
             "bnb_4bit_compute_dtype",
             "bnb_4bit_quant_storage")) {
       keys.put(key, precision);
@@ -77,7 +78,9 @@ final class ForeignKeys {
             "dataloader_num_workers",
             "dataloader_pin_memory",
             "dataloader_prefetch_factor",
-            "dataloader_persistent_workers")) {
+            "dataloader_persistent_workers",
+            "dataloader_multiprocessing_context",
+            "dataloader_in_order")) {
       keys.put(key, workers);
     }
     for (String key :
@@ -85,6 +88,15 @@ final class ForeignKeys {
             "run_name",
             "disable_tqdm",
             "log_level",
+            "log_level_replica",
+            "log_on_each_node",
+            "project",
+            "trackio_space_id",
+            "trackio_bucket_id",
+            "trackio_static_space_id",
+            "include_for_metrics",
+            "batch_eval_metrics",
+            "skip_memory_metrics",
             "include_num_input_tokens_seen",
             "include_tokens_per_second",
             "logging_nan_inf_filter")) {
@@ -103,14 +115,51 @@ final class ForeignKeys {
             "trust_remote_code",
             "pad_to_multiple_of",
             "group_by_modality_length",
-            "peft_type",
-            "task_type",
-            "lora_task_type",
             "inference_mode",
             "prediction_loss_only",
-            "eval_accumulation_steps")) {
+            "eval_accumulation_steps",
+            "eval_do_concat_batches",
+            "use_cache",
+            "do_train",
+            "do_eval",
+            "do_predict",
+            "auto_mapping",
+            "peft_version",
+            "restore_callback_states_from_checkpoint")) {
       keys.put(key, always);
     }
+    for (String key : // what they set up is refused by its own key
+        List.of(
+            "liger_kernel_config",
+            "torch_compile_backend",
+            "torch_compile_mode",
+            "label_names",
+            "length_column_name",
+            "router_aux_loss_coef",
+            "qalora_group_size",
+            "megatron_core",
+            "runtime_config",
+            "debug",
+            "local_rank",
+            "fsdp_config",
+            "accelerator_config",
+            "ddp_find_unused_parameters",
+            "ddp_bucket_cap_mb",
+            "ddp_broadcast_buffers",
+            "ddp_static_graph",
+            "ddp_backend",
+            "ddp_timeout",
+            "save_on_each_node",
+            "eval_use_gather_object",
+            "hub_token",
+            "hub_private_repo",
+            "hub_model_id",
+            "hub_strategy",
+            "hub_always_push",
+            "hub_revision")) {
+      keys.put(key, "there is nothing here that it could change");
+    }
+    keys.put("base_model_name_or_path", "model_name_or_path says it");
     return Map.copyOf(keys);
   }
 
@@ -127,6 +176,9 @@ final class ForeignKeys {
             "fan_in_fan_out",
             "torch_compile",
             "use_qalora",
+            "use_bdlora",
+            "enable_jit_checkpoint",
+            "dataset_streaming",
             "ignore_data_skip")) {
       keys.put(key, off);
     }
@@ -136,6 +188,18 @@ final class ForeignKeys {
             "fsdp",
             "model_init_kwargs",
             "dataset_kwargs",
+            "parallelism_config",
+            "optim_target_modules",
+            "revision",
+            "megatron_config",
+            "eva_config",
+            "corda_config",
+            "lora_ga_config",
+            "velora_config",
+            "monteclora_config",
+            "arrow_config",
+            "kasa_config",
+            "alora_invocation_tokens",
             "target_parameters",
             "lora_target_parameters",
             "layer_replication",
@@ -157,6 +221,22 @@ final class ForeignKeys {
             "init_lora_weights: loftq works in 4 bit and one iteration, so that the adapter fits the checkpoint loaded in 4 bit; leave it out"));
     keys.put("fp16", new Refused(List.of(false), "float16 needs loss scaling; use bf16"));
     keys.put("bnb_4bit_quant_type", new Refused(List.of("nf4"), "use nf4"));
+    Refused causal = new Refused(List.of("CAUSAL_LM"), "only causal language models are trained");
+    keys.put("task_type", causal);
+    keys.put("lora_task_type", causal);
+    keys.put("peft_type", new Refused(List.of("LORA"), "use LORA"));
+    keys.put("random_state", new Refused(List.of(), "set seed"));
+    keys.put("full_finetuning", new Refused(List.of(false), "set use_peft: false"));
+    keys.put(
+        "use_gradient_checkpointing",
+        new Refused(
+            List.of(),
+            "set gradient_checkpointing, and activation_offloading for what Unsloth calls unsloth"));
+    keys.put("use_cpu", new Refused(List.of(false), "set device: cpu"));
+    String split = "name the split's files in %s";
+    keys.put("dataset_train_split", new Refused(List.of("train"), split.formatted("dataset_path")));
+    keys.put(
+        "dataset_test_split", new Refused(List.of("test"), split.formatted("eval_dataset_path")));
     keys.put("bias", new Refused(List.of("none"), "use none"));
     keys.put("label_smoothing_factor", new Refused(List.of(0L, 0.0), "use 0"));
     keys.put("group_by_length", new Refused(List.of(false), "packing saves more"));
@@ -170,13 +250,12 @@ final class ForeignKeys {
     return Map.copyOf(keys);
   }
 
-  /// Every name that may be written, for suggestions.
+  /// Names for suggestions: of those that may be written all that mean something.
   static List<String> known() {
     return Stream.of(
             Stream.of(Presets.KEY),
             ConfigKeys.ALL.stream().map(ConfigKey::name),
             ALIASES.keySet().stream(),
-            IGNORED.keySet().stream(),
             REFUSED.keySet().stream())
         .flatMap(names -> names)
         .toList();

@@ -8,11 +8,16 @@ import java.util.Map;
 /// transformers' optimisers that this engine lacks, each with the one that comes nearest to it in
 /// kind and in memory.
 final class ForeignOptimizers {
-  /// Every member of transformers' `OptimizerNames` that is none of [OptimizerName].
+  /// Every member of transformers' `OptimizerNames` that is none of [OptimizerName], and former and
+  /// shorter names of AdamW.
   static final Map<String, OptimizerName> NEAREST =
       Map.ofEntries(
           Map.entry("adamw_torch_xla", OptimizerName.ADAMW_TORCH),
           Map.entry("adamw_torch_npu_fused", OptimizerName.ADAMW_TORCH_FUSED),
+          Map.entry("adam", OptimizerName.ADAMW_TORCH),
+          Map.entry("adamw", OptimizerName.ADAMW_TORCH),
+          Map.entry("adamw_hf", OptimizerName.ADAMW_TORCH),
+          Map.entry("adamw_apex_fused", OptimizerName.ADAMW_TORCH_FUSED),
           Map.entry("adamw_anyprecision", OptimizerName.ADAMW_TORCH),
           Map.entry("adamw_torch_4bit", OptimizerName.ADAMW_8BIT),
           Map.entry("adamw_torch_8bit", OptimizerName.ADAMW_8BIT),

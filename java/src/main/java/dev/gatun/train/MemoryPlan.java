@@ -50,6 +50,11 @@ public record MemoryPlan(List<Line> lines, Budget budget, Host host) {
   /// @param holds what it is for, in a few words
   public record Line(String arena, String holds, long bytes) {}
 
+  /// Bytes of the arenas of that name.
+  long bytesOf(String arena) {
+    return lines.stream().filter(line -> line.arena().equals(arena)).mapToLong(Line::bytes).sum();
+  }
+
   public long totalBytes() {
     return lines.stream().mapToLong(Line::bytes).sum();
   }

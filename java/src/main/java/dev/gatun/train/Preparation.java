@@ -67,7 +67,8 @@ final class Preparation implements AutoCloseable {
       requireVocabulary(tokenizer, checkpoint);
       servingFiles = ServingFiles.of(config, tokenizer);
       List<String> notices = notices(tokenizer.changes(), checkpoint.config());
-      PreparedDataset rows = prepare(config.data().datasetPath(), tokenizer, false);
+      int vocabulary = checkpoint.config().vocabulary();
+      PreparedDataset rows = prepare(config.data().datasetPath(), tokenizer, vocabulary, false);
       List<EvaluationRows> evaluation = new ArrayList<>();
       boolean wrapped = TrainingRecipe.dataOptions(config, true).isWrapped();
       config
@@ -76,7 +77,9 @@ final class Preparation implements AutoCloseable {
           .forEach((name, files) ->
               evaluation.add(
                   new EvaluationRows(
-                      name, prepare(files, tokenizer, true), files.size() > 1 && !wrapped)));
+                      name,
+                      prepare(files, tokenizer, vocabulary, true),
+                      files.size() > 1 && !wrapped)));
       notices.addAll(notices(TrainingRecipe.checks(config, tokenizer).of(rows, evaluation)));
       inputs =
           new TrainingInputs(
@@ -268,6 +271,7 @@ final class Preparation implements AutoCloseable {
 
   private SortedMap<String, LoraModule> start(LoraConfig lora, Checkpoint checkpoint) {
     SortedMap<String, LoraConfig.Adapted> targets = LoraTargets.resolve(lora, checkpoint.config());
+    LoraTargets.requireUsed(lora, checkpoint.config());
     long seed = config.loop().seed();
     return WeightInitializer.needsWeights(lora.initialization())
         ? WeightInitializer.initialize(
@@ -302,10 +306,26 @@ final class Preparation implements AutoCloseable {
     return findings.stream().map(DataFinding::message).toList();
   }
 
-  private PreparedDataset prepare(List<Path> files, Tokenizer tokenizer, boolean evaluation) {
+  private PreparedDataset prepare(
+      List<Path> files, Tokenizer tokenizer, int vocabulary, boolean evaluation) {
     PreparedDataset rows = prepare(config, files, tokenizer, evaluation);
     resources.add(rows::close);
+    for (int row = 0; row < rows.size(); row++) {
+      requireIds(rows.inputIds(row), vocabulary, rows, row);
+      requireIds(rows.labels(row), vocabulary, rows, row);
+    }
     return rows;
+  }
+
+  /// Ids that the data bring along may be any tokenizer's.
+  private static void requireIds(int[] ids, int vocabulary, PreparedDataset rows, int row) {
+    for (int id : ids) {
+      if (id >= vocabulary) {
+        throw new InputException(
+            "%s: token id %d lies outside the model's vocabulary of %d; use the tokenizer that belongs to the model"
+                .formatted(rows.source(row), id, vocabulary));
+      }
+    }
   }
 
   /// Tokenises data files, or maps what the cache has of them.

@@ -70,7 +70,8 @@ record Resumption(@Nullable RunCheckpoint checkpoint, List<String> notices) {
     }
     if (!candidates.isEmpty()) {
       throw new InputException(
-          "no checkpoint in %s can be resumed: %s".formatted(output, String.join("; ", notices)));
+          "no checkpoint in %s can be resumed: %s; begin again in another output_dir"
+              .formatted(output, String.join("; ", notices)));
     }
     notices.add("%s has no checkpoint yet, so the run begins at the start".formatted(output));
     return null;

@@ -13,6 +13,7 @@ import java.util.ArrayDeque;
 import java.util.Comparator;
 import java.util.Deque;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -100,6 +101,22 @@ final class RunDirectory {
       return entries.findAny().isEmpty();
     } catch (IOException e) {
       throw new InputException("output_dir %s cannot be read".formatted(directory), e);
+    }
+  }
+
+  /// What to say if less is free than the run is going to write. A file system that does not tell
+  /// has enough.
+  Optional<String> shortage(long bytes) {
+    try {
+      Path existing = nearestExisting(path);
+      long free = Files.getFileStore(existing).getUsableSpace();
+      return free >= bytes
+          ? Optional.empty()
+          : Optional.of(
+              "%s has %s free, and the end of the run with one checkpoint takes about %s; make room before they are written"
+                  .formatted(existing, MemoryPlan.size(free), MemoryPlan.size(bytes)));
+    } catch (IOException e) {
+      return Optional.empty();
     }
   }
 

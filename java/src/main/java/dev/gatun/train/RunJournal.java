@@ -109,6 +109,7 @@ final class RunJournal implements AutoCloseable {
             session.model().parameters().count(),
             inputs.rows().report(),
             evaluation));
+    directory.shortage(bytesToWrite()).ifPresent(text -> tell(new Notice(text)));
     if (config.output().resumeFromCheckpoint() != null) {
       directory.adopt(resumption.step());
     }
@@ -295,6 +296,18 @@ final class RunJournal implements AutoCloseable {
     writeAll(directory.path());
     tell(new Saved(step(), directory.path()));
     return "the state after update %d is in %s".formatted(step(), directory.path());
+  }
+
+  /// What the weights at the end of the run and one checkpoint take, tokenizer and logs aside.
+  private long bytesToWrite() {
+    long weights = Float.BYTES * session.model().parameters().count();
+    boolean saves = config.output().saveStrategy() != Interval.NO;
+    long checkpoint = saves ? weights : 0;
+    if (identity != null) {
+      MemoryPlan plan = session.memoryPlan();
+      checkpoint += weights + plan.bytesOf("optimizer") + plan.host().stateBytes();
+    }
+    return weights + checkpoint;
   }
 
   /// Writes the page about the run so far. What it shows is in other files too, so that nothing is

@@ -58,7 +58,8 @@ class BadInputTest {
 
   static Stream<Fault> checkpoints() {
     return Stream.of(
-        fault("no such checkpoint", w -> {}, "absent").with("model_name_or_path=absent"),
+        fault("no such checkpoint", w -> {}, "absent does not exist", "never fetched")
+            .with("model_name_or_path=absent"),
         fault("header cut off", w -> truncate(weights(w), 200), "model.safetensors"),
         fault("tensors cut off", w -> truncate(weights(w), 100_000), "model.safetensors"),
         fault("header is no JSON", w -> overwrite(weights(w), 8, "nonsense"), "model.safetensors"),
@@ -103,7 +104,7 @@ class BadInputTest {
 
   static Stream<Fault> data() {
     return Stream.of(
-        fault("no such file", w -> Files.delete(w.data()), "train.jsonl"),
+        fault("no such file", w -> Files.delete(w.data()), "train.jsonl", "never fetched"),
         fault("malformed line", w -> w.setThirdRow("{\"prompt\": \"a"), "train.jsonl", "line 3"),
         fault(
             "unfinished object", w -> w.setThirdRow("{\"prompt\": 1,"), "line 3 is not valid JSON"),
@@ -133,6 +134,27 @@ class BadInputTest {
                 Files.writeString(
                     w.data(), "{\"input_ids\": [1, 2, 3], \"labels\": [-100, -100, -100]}\n"),
             "train.jsonl"),
+        fault(
+            "token id of another model",
+            w ->
+                Files.writeString(
+                    w.data(), "{\"input_ids\": [1, 0]}\n{\"input_ids\": [1, 1150, 0]}\n"),
+            "train.jsonl line 2",
+            "1150"),
+        fault(
+            "label of another model",
+            w ->
+                Files.writeString(
+                    w.data(), "{\"input_ids\": [1, 5, 0], \"labels\": [-100, 1150, 0]}\n"),
+            "train.jsonl line 1",
+            "1150"),
+        fault(
+            "label that is none",
+            w ->
+                Files.writeString(
+                    w.data(), "{\"input_ids\": [1, 5, 0], \"labels\": [-100, -3, 0]}\n"),
+            "train.jsonl line 1",
+            "-3"),
         fault("over-long rows", w -> {}, "max_length", "line").with("max_length=20"));
   }
 

@@ -43,6 +43,26 @@ class InspectCommandTest {
   }
 
   @Test
+  void whatAnAdapterTrainsBesidesItsModulesIsShown() throws IOException {
+    Files.writeString(
+        folder.resolve("adapter_config.json"),
+        """
+        {"peft_type": "LORA", "r": 8, "lora_alpha": 16, "target_modules": ["q_proj"],
+         "base_model_name_or_path": "base", "rank_pattern": {"layers.0.q_proj": 4},
+         "alpha_pattern": {}, "exclude_modules": null, "modules_to_save": ["lm_head"],
+         "trainable_token_indices": {"embed_tokens": [5, 7]}}
+        """);
+    Files.copy(MODEL.resolve("model.safetensors"), folder.resolve("adapter_model.safetensors"));
+
+    assertThat(Run.gatun("inspect", "--no-tensors", folder.toString()).out())
+        .containsPattern("modules +q_proj\n")
+        .containsPattern("rank_pattern +layers.0.q_proj: 4\n")
+        .containsPattern("modules_to_save +lm_head\n")
+        .containsPattern("trainable_token_indices +embed_tokens: 5, 7\n")
+        .doesNotContain("alpha_pattern", "exclude_modules");
+  }
+
+  @Test
   void anUnsupportedArchitectureIsNamedAndItsTensorsAreStillListed() throws IOException {
     Files.copy(MODEL.resolve("model.safetensors"), folder.resolve("model.safetensors"));
     String config = Files.readString(MODEL.resolve("config.json"));

@@ -80,6 +80,18 @@ class PreviewCommandTest {
   }
 
   @Test
+  void aFolderOfDataIsReadAsInTraining() throws IOException {
+    Path folder = Files.createDirectory(directory.resolve("shards"));
+    Files.copy(workspace.data(), folder.resolve("a.jsonl"));
+    Files.copy(workspace.data(), folder.resolve("b.jsonl"));
+
+    Run run = preview("dataset_path=" + folder, "eval_dataset_path=" + folder);
+
+    assertThat(run.exitCode()).isZero();
+    assertThat(run.out()).contains("--- training data: 16 rows", "--- evaluation data: 16 rows");
+  }
+
+  @Test
   void jsonHoldsTheSameFigures() {
     Run run = Run.gatun("preview", workspace.config().toString(), "--json", "--rows", "1");
 

@@ -93,12 +93,12 @@ class ChatDataTest {
         .containsExactly(NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, 6, 1);
     assertThat(prepare(lines, DEFAULTS).labels(0))
         .containsExactly(3, 2, 1, 4, NO, NO, NO, 3, 2, 2, 1, 4, 6, 1);
+    String user = TWO_TURNS.replace("\"a a\"", "\"a a\",\"train\":false");
+    assertRefused(user, DEFAULTS, "line 1", "message 3", "`train`", "train_on: assistant");
+    assertThat(prepare(user, trainOn(TrainOn.ASSISTANT)).labels(0))
+        .isEqualTo(prepare(TWO_TURNS, trainOn(TrainOn.ASSISTANT)).labels(0));
     assertRefused(
-        TWO_TURNS.replace("\"a a\"", "\"a a\",\"train\":false"),
-        DEFAULTS,
-        "line 1",
-        "message 3",
-        "`train`");
+        user.replace("false", "true"), trainOn(TrainOn.ASSISTANT), "message 3", "`train`");
   }
 
   @Test
@@ -183,6 +183,11 @@ class ChatDataTest {
 
     Files.delete(directory.resolve("chat_template.jinja"));
     assertRefused(TWO_TURNS, DEFAULTS, "no chat template", "chat_template_path");
+    Path missing = directory.resolve("missing.jinja");
+    assertRefused(
+        TWO_TURNS,
+        DEFAULTS.withChat(ChatOptions.defaults().withTemplatePath(missing)),
+        "missing.jinja does not exist");
     Files.writeString(
         directory.resolve("tokenizer_config.json"),
         "{\"eos_token\":\"</s>\",\"chat_template\":[{\"name\":\"default\",\"template\":\"{{ messages[0].content }}\"},"
@@ -233,6 +238,50 @@ class ChatDataTest {
         "d.jsonl line 2",
         "chat_template.jinja line 2",
         "no x here");
+  }
+
+  @Test
+  void theFirstOfManyBadRowsIsNamed() throws IOException {
+    Files.writeString(
+        directory.resolve("chat_template.jinja"),
+        "{{ messages[0].content if messages[0].content == 'a' else raise_exception('not a') }}");
+    String good = "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}\n";
+    String bad = good.replace("\"a\"", "\"b\"");
+    assertRefused(good.repeat(7) + bad.repeat(500), DEFAULTS, "d.jsonl line 8:");
+  }
+
+  @Test
+  void whyNothingIsTrainedIsSaid() throws IOException {
+    SftDataOptions markers = DEFAULTS.withChat(ChatOptions.defaults().withParts("b", "c c"));
+    assertRefused("{\"text\":\"b a d\"}\n", markers, "line 1", "'c c' is not in its text");
+    assertRefused(
+        "{\"text\":\"b a c c\"}\n",
+        markers.withMaxLength(4, OverlongPolicy.TRUNCATE),
+        "beyond max_length",
+        "line 1");
+    assertRefused(
+        TWO_TURNS.replace("assistant", "agent"),
+        trainOn(TrainOn.ASSISTANT),
+        "line 1",
+        "the roles are user, agent",
+        "role_mapping");
+    assertRefused(
+        TWO_TURNS.replace("\"assistant\",", "\"assistant\",\"train\":false,"),
+        trainOn(TrainOn.ASSISTANT),
+        "say train: false");
+    Files.writeString(directory.resolve("chat_template.jinja"), "{{ messages[0].nothing }}");
+    assertRefused(TWO_TURNS, DEFAULTS, "line 1: it makes no token at all");
+  }
+
+  @Test
+  void anInstructionMarkerThatNoRowHasIsSaid() throws IOException {
+    ChatOptions found = ChatOptions.defaults().withParts("b", "c");
+    ChatOptions typo = ChatOptions.defaults().withParts("e e", "c");
+    assertThat(prepare(TWO_TURNS, DEFAULTS.withChat(found)).report().notices()).isEmpty();
+    assertThat(prepare(TWO_TURNS, DEFAULTS.withChat(typo)).report().notices())
+        .singleElement()
+        .asString()
+        .contains("instruction_part is found in no row");
   }
 
   @Test

@@ -68,6 +68,12 @@ class DatasetTest {
     write("data-1.jsonl", "{\"text\":\"x\"}\n");
     write("README.md", "no data");
     assertThat(texts(directory)).containsExactly("x", "y");
+    Path more = Files.createDirectory(directory.resolve("more"));
+    assertRefused(Files.createDirectory(more.resolve("empty")), "holds no data files");
+    assertRefused(more, "name one of its folders: empty");
+    Files.writeString(more.resolve("z.jsonl"), "{\"text\":\"z\"}\n");
+    List<Path> both = List.of(directory, more);
+    assertThat(Dataset.of(both).files()).hasSize(3).last().isEqualTo(more.resolve("z.jsonl"));
     write("dataset_dict.json", "{}");
     assertRefused(directory, "splits");
   }

@@ -119,6 +119,27 @@ class ModelLoaderTest {
     }
   }
 
+  /// Else every update of a row would be rounded to the type that the checkpoint happens to have.
+  @ParameterizedTest
+  @EnumSource(
+      value = DType.class,
+      names = {"F32", "F16", "BF16"})
+  void tablesWithTrainedRowsHaveThePrecisionOfTheBackend(DType stored) throws IOException {
+    tiny = new TinyCheckpoint(dir.resolve("trained-rows"), stored);
+    try (Checkpoint checkpoint = tiny.open().withTrainedRows()) {
+      long planned = ModelLoader.plannedBytes(checkpoint, cpu, STORED);
+      try (TensorArena arena = cpu.arena("weights", planned)) {
+        ModelWeights weights = ModelLoader.load(checkpoint, cpu, arena, STORED);
+        assertThat(arena.peakBytes()).isEqualTo(planned);
+        Tensor embedding = weights.tensor("model.embed_tokens.weight");
+        Tensor head = dense(weights, "lm_head");
+        assertThat(embedding.dtype()).isEqualTo(DType.F32);
+        assertThat(head.dtype()).isEqualTo(DType.F32);
+        assertSameValues(weights);
+      }
+    }
+  }
+
   private void assertRounded(Tensor actual, String name) {
     Tensor source = tiny.tensor(name);
     assertThat(actual.dtype()).isEqualTo(DType.BF16);

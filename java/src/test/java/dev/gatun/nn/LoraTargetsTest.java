@@ -176,6 +176,36 @@ class LoraTargetsTest {
     refuses(names("qkv"), "qkv");
   }
 
+  @Test
+  void whatFitsNothingIsRefusedInANewAdapter() {
+    LoraTargets.requireUsed(config(List.of("q_proj", "up_proj"), List.of(1), "up_proj"), MODEL);
+
+    requireUsedFails(config(List.of("q_proj", "vproj"), List.of(), "q_proj"), "vproj");
+    requireUsedFails(config(List.of("q_proj"), List.of(0, 2), "q_proj"), "layer 2", "0 to 1");
+    requireUsedFails(config(List.of("q_proj"), List.of(), "up_proj"), "rank_pattern", "up_proj");
+  }
+
+  private static void requireUsedFails(LoraConfig config, String... named) {
+    assertThatThrownBy(() -> LoraTargets.requireUsed(config, MODEL))
+        .isInstanceOf(InputException.class)
+        .hasMessageContainingAll(named);
+  }
+
+  private static LoraConfig config(List<String> targets, List<Integer> layers, String pattern) {
+    return new LoraConfig(
+        8,
+        16,
+        0,
+        false,
+        new Modules.Names(targets),
+        null,
+        layers,
+        List.of(),
+        Map.of(pattern, 4),
+        Map.of(),
+        LoraConfig.Initialization.KAIMING_UNIFORM);
+  }
+
   private static void refuses(Modules targets, String named) {
     assertThatThrownBy(() -> paths(targets, null))
         .isInstanceOf(InputException.class)

@@ -13,6 +13,8 @@ import dev.gatun.train.SftConfig.Interval;
 import dev.gatun.train.SftConfig.OptimizerName;
 import dev.gatun.train.SftConfig.SamplingStrategy;
 import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -262,6 +264,7 @@ class SftConfigReaderTest {
     } else {
       refused("optim: " + name, name + " is not supported", "nearest is");
     }
+    refused("optim: adamw_hf", "nearest is 'adamw_torch'");
     refused("lr_scheduler_type: cosin", "nearest is 'cosine'");
     refused("train_sampling_strategy: group_by_length", "random, sequential");
   }
@@ -304,10 +307,31 @@ class SftConfigReaderTest {
         "bnb_4bit_quant_type: fp4",
         "label_smoothing_factor: 0.1",
         "fp16: true",
+        "task_type: SEQ_CLS",
+        "random_state: 3407",
+        "use_gradient_checkpointing: unsloth",
+        "peft_type: IA3",
+        "dataset_train_split: train_sft",
+        "eva_config: {rho: 2.0}",
         "bias: all"
       })
   void whatIsMissingIsRefusedByName(String line) {
     refused(line, "c.yaml:4:1: " + line.substring(0, line.indexOf(':')), "not supported");
+  }
+
+  /// What a user of TRL has on disk after `SFTConfig.to_dict()`.
+  @Test
+  void everyFieldOfThePeersIsKnown() throws IOException {
+    String text;
+    try (InputStream in =
+        Objects.requireNonNull(
+            getClass().getResourceAsStream("/dev/gatun/train/peer-defaults.yaml"))) {
+      text = new String(in.readAllBytes(), StandardCharsets.UTF_8);
+    }
+    SftConfig config = SftConfigReader.parse("peers.yaml", text, List.of()).config();
+
+    assertThat(config.optimization().learningRate()).isEqualTo(2e-5);
+    assertThat(Objects.requireNonNull(config.lora()).rank()).isEqualTo(8);
   }
 
   @Test

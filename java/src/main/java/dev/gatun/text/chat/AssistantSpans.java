@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.IntPredicate;
 import java.util.regex.Pattern;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /// Which part of a rendered conversation an assistant turn is, for templates that do not mark it:
@@ -66,8 +67,17 @@ final class AssistantSpans {
 
   private InputException unsafe(int message, String why) {
     return new InputException(
-        "the chat template %s cannot be masked safely at message %d: it %s; use a template with {%% generation %%} blocks (chat_template_path), or train_on: last_assistant or all"
-            .formatted(template.name(conversation), message + 1, why));
+        "the chat template %s cannot be masked safely at message %d: it %s; use a template with {%% generation %%} blocks (chat_template_path), or train_on: %sall"
+            .formatted(
+                template.name(conversation),
+                message + 1,
+                why,
+                isLast(message) ? "" : "last_assistant or "));
+  }
+
+  private boolean isLast(int message) {
+    return IntStream.range(message + 1, conversation.messages().size())
+        .noneMatch(conversation::isAssistant);
   }
 
   private int start(int message) {

@@ -40,6 +40,11 @@ public final class ChatTemplateFiles {
   /// @throws InputException if there is none, or it is malformed
   public static ChatTemplate open(Tokenizer tokenizer, @Nullable Path chosen) {
     Path place = chosen == null ? tokenizer.directory() : chosen;
+    if (!Files.exists(place)) {
+      throw new InputException(
+          "the chat template %s does not exist; name a template's file, or the folder of a tokenizer that has one, in chat_template_path."
+              .formatted(place));
+    }
     Map<String, Template> templates = new LinkedHashMap<>();
     sources(place)
         .forEach(

@@ -209,7 +209,8 @@ class AssistantSpansTest {
 
     assertThatThrownBy(() -> TrainingText.of(template, conversation, _ -> true))
         .isInstanceOf(InputException.class)
-        .hasMessageContainingAll("counting", "message 2", "differently");
+        .hasMessageContainingAll("counting", "message 2", "differently", "train_on: all")
+        .hasMessageNotContaining("last_assistant");
   }
 
   @Test
