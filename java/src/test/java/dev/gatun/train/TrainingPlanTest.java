@@ -8,8 +8,10 @@ import dev.gatun.cuda.op.CudaBackend;
 import dev.gatun.data.DataFinding;
 import dev.gatun.data.OverlongPolicy;
 import dev.gatun.data.PreparedDataset;
+import dev.gatun.io.RandomCheckpoint;
 import dev.gatun.nn.StepFlops;
 import dev.gatun.op.Backend;
+import dev.gatun.tensor.DType;
 import dev.gatun.train.SftConfig.GradientCheckpointing;
 import dev.gatun.train.TrainingPlan.Longest;
 import java.io.IOException;
@@ -152,7 +154,9 @@ class TrainingPlanTest {
   @Tag("gpu")
   void theDeviceGivesWhatWasPlanned() throws IOException {
     assumeTrue(CudaBackend.isUsable(), "no GPU that this build can use");
-    SftConfig config = TinyRun.config(directory, 8).build();
+    // Large enough that what the run takes shows beside the driver's own hundreds of MB.
+    SftConfig config =
+        oneRow(GradientCheckpointing.OFF, 4096).modelNameOrPath(largeModel()).maxSteps(1).build();
     try (Backend gpu = CudaBackend.create(0);
         Preparation preparation = Preparation.open(config)) {
       TrainingPlan plan = TrainingPlan.of(config, gpu, null);
@@ -165,6 +169,30 @@ class TrainingPlanTest {
       }
       assertThat(plan.stepSeconds()).isPresent();
     }
+  }
+
+  /// Four layers of an 8B model, 1.7 GB in BF16, with the tiny model's tokenizer.
+  private Path largeModel() throws IOException {
+    Path tiny = TinyRun.model();
+    String shape =
+        Files.readString(tiny.resolve("config.json"))
+            .replace("\"head_dim\": 10", "\"head_dim\": 128")
+            .replace("\"hidden_size\": 40", "\"hidden_size\": 4096")
+            .replace("\"intermediate_size\": 72", "\"intermediate_size\": 14336")
+            .replace("\"max_position_embeddings\": 128", "\"max_position_embeddings\": 4096")
+            .replace("\"num_attention_heads\": 4", "\"num_attention_heads\": 32")
+            .replace("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 4")
+            .replace("\"num_key_value_heads\": 4", "\"num_key_value_heads\": 8");
+    Path config = Files.writeString(directory.resolve("large.json"), shape);
+    Path model = directory.resolve("large");
+    RandomCheckpoint.write(
+        config,
+        model,
+        new RandomCheckpoint.Settings(1, DType.BF16, false, RandomCheckpoint.SHARD_BYTES));
+    for (String file : List.of("tokenizer.json", "tokenizer_config.json")) {
+      Files.copy(tiny.resolve(file), model.resolve(file));
+    }
+    return model;
   }
 
   private boolean fits(Longest longest, int tokens, long memory, Backend backend)

@@ -43,24 +43,41 @@ final class ColumnSum {
   /// `dbias += Σ_t dy[t]`.
   void addRows(Tensor dbias, Tensor dy, TensorArena scratch) {
     int n = Math.toIntExact(dbias.count());
-    int chunks = (int) Math.min(CHUNKS, dy.rows());
+    add(
+        dbias,
+        dy.rows(),
+        scratch,
+        (partial, config, rowsPerChunk) ->
+            launcher.launch(
+                partialKernel,
+                config,
+                new Partial(
+                    pointer(partial),
+                    pointer(dy, DType.BF16, "dy"),
+                    dy.rows(),
+                    n,
+                    dy.rowStride(),
+                    rowsPerChunk)));
+  }
+
+  /// `out += Σ_row f(row)` of a kernel that sums chunks of rows, 128 columns a block.
+  void add(Tensor out, long rows, TensorArena scratch, ChunkSums sums) {
+    int n = Math.toIntExact(out.count());
+    int chunks = (int) Math.min(CHUNKS, rows);
     if (chunks == 0) {
       return;
     }
     long mark = scratch.mark();
     Tensor partial = scratch.allocate(DType.F32, Shape.of(chunks, n));
-    launcher.launch(
-        partialKernel,
-        LaunchConfig.of(1, 128).withGrid(Math.ceilDiv(n, 128), chunks, 1),
-        new Partial(
-            pointer(partial),
-            pointer(dy, DType.BF16, "dy"),
-            dy.rows(),
-            n,
-            dy.rowStride(),
-            Math.ceilDiv(dy.rows(), (long) chunks)));
-    add(dbias, partial, chunks);
+    LaunchConfig config = LaunchConfig.of(1, 128).withGrid(Math.ceilDiv(n, 128), chunks, 1);
+    sums.launch(partial, config, Math.ceilDiv(rows, (long) chunks));
+    add(out, partial, chunks);
     scratch.release(mark);
+  }
+
+  /// Launches a kernel that writes F32 `partial[chunk, column]`.
+  interface ChunkSums {
+    void launch(Tensor partial, LaunchConfig config, long rowsPerChunk);
   }
 
   static long scratchBytes(long n) {

@@ -12,7 +12,6 @@ import dev.gatun.op.Projection;
 import dev.gatun.op.TensorArena;
 import dev.gatun.quant.Weight;
 import dev.gatun.tensor.DType;
-import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -99,28 +98,24 @@ final class CudaDoraOps implements DoraOps {
   @Override
   public void magnitudeGradient(
       Tensor dmagnitude, Tensor dy, Tensor z, Tensor inverse, TensorArena scratch) {
-    int n = Math.toIntExact(dmagnitude.count());
-    int chunks = (int) Math.min(ColumnSum.CHUNKS, dy.rows());
-    if (chunks == 0) {
-      return;
-    }
-    long mark = scratch.mark();
-    Tensor sums = scratch.allocate(DType.F32, Shape.of(chunks, n));
-    launcher.launch(
-        partial,
-        LaunchConfig.of(1, 128).withGrid(Math.ceilDiv(n, 128), chunks, 1),
-        new Partial(
-            pointer(sums),
-            pointer(dy, DType.BF16, "dy"),
-            dy.rowStride(),
-            pointer(z, DType.BF16, "z"),
-            z.rowStride(),
-            pointer(inverse, DType.F32, "inverse"),
-            dy.rows(),
-            n,
-            Math.ceilDiv(dy.rows(), (long) chunks)));
-    columnSum.add(dmagnitude, sums, chunks);
-    scratch.release(mark);
+    columnSum.add(
+        dmagnitude,
+        dy.rows(),
+        scratch,
+        (sums, config, rowsPerChunk) ->
+            launcher.launch(
+                partial,
+                config,
+                new Partial(
+                    pointer(sums),
+                    pointer(dy, DType.BF16, "dy"),
+                    dy.rowStride(),
+                    pointer(z, DType.BF16, "z"),
+                    z.rowStride(),
+                    pointer(inverse, DType.F32, "inverse"),
+                    dy.rows(),
+                    Math.toIntExact(dmagnitude.count()),
+                    rowsPerChunk)));
   }
 
   @Override

@@ -111,35 +111,28 @@ final class LowRankUpdates {
       List<Projection> projections,
       List<Projection.Gradients> gradients,
       TensorArena scratch) {
-    List<Tensor> inner = new ArrayList<>();
-    List<Tensor> wanted = new ArrayList<>();
     for (int i = 0; i < projections.size(); i++) {
       Projection.Lora lora = projections.get(i).lora();
       Tensor a = gradients.get(i).a();
-      if (lora == null || a == null) {
-        continue;
-      }
-      Tensor dInner = Objects.requireNonNull(innerGradients.get(i), "what backward left");
-      if (CudaMatmulOps.drops(lora)) {
+      if (lora != null && a != null && CudaMatmulOps.drops(lora)) {
+        Tensor dInner = Objects.requireNonNull(innerGradients.get(i), "what backward left");
         long mark = scratch.mark();
         products.multiply(Form.TN, a, dInner, dropped(x, lora, scratch), 1, true, scratch);
         scratch.release(mark);
-      } else {
-        inner.add(dInner);
-        wanted.add(a);
       }
     }
-    if (inner.isEmpty()) {
+    Wanted wanted = Wanted.of(innerGradients, projections, gradients);
+    if (wanted.gradients().isEmpty()) {
       return;
     }
-    Tensor left = SideBySide.columns(inner);
-    Tensor target = SideBySide.rows(wanted);
+    Tensor left = SideBySide.columns(wanted.inner());
+    Tensor target = SideBySide.rows(wanted.gradients());
     if (left != null && target != null && fits(target.rows())) {
       gradientOfA(target, left, x, scratch);
       return;
     }
-    for (int i = 0; i < inner.size(); i++) {
-      gradientOfA(wanted.get(i), inner.get(i), x, scratch);
+    for (int i = 0; i < wanted.gradients().size(); i++) {
+      gradientOfA(wanted.gradients().get(i), wanted.inner().get(i), x, scratch);
     }
   }
 
@@ -151,31 +144,42 @@ final class LowRankUpdates {
       List<Projection> projections,
       List<Projection.Gradients> gradients,
       TensorArena scratch) {
-    List<Tensor> inner = new ArrayList<>();
-    List<Tensor> wanted = new ArrayList<>();
     for (int i = 0; i < projections.size(); i++) {
       Projection.Lora lora = projections.get(i).lora();
-      Tensor a = gradients.get(i).a();
-      Tensor dInner = innerGradients.get(i);
-      if (lora == null || a == null || dInner == null) {
-        continue;
-      }
-      if (CudaMatmulOps.drops(lora)) {
+      if (lora != null && gradients.get(i).a() != null && CudaMatmulOps.drops(lora)) {
         return false;
       }
-      inner.add(dInner);
-      wanted.add(a);
     }
-    if (inner.isEmpty()) {
+    Wanted wanted = Wanted.of(innerGradients, projections, gradients);
+    if (wanted.gradients().isEmpty()) {
       return true;
     }
-    Tensor left = SideBySide.columns(inner);
-    Tensor target = SideBySide.rows(wanted);
+    Tensor left = SideBySide.columns(wanted.inner());
+    Tensor target = SideBySide.rows(wanted.gradients());
     if (left == null || target == null || !LoraProducts.suits(target.rows(), x.x(), left, target)) {
       return false;
     }
     narrow.gradientA(target, left, x, scratch);
     return true;
+  }
+
+  /// Trained `A`s of updates that see their input whole.
+  private record Wanted(List<Tensor> inner, List<Tensor> gradients) {
+    static Wanted of(
+        List<@Nullable Tensor> innerGradients,
+        List<Projection> projections,
+        List<Projection.Gradients> gradients) {
+      Wanted wanted = new Wanted(new ArrayList<>(), new ArrayList<>());
+      for (int i = 0; i < projections.size(); i++) {
+        Projection.Lora lora = projections.get(i).lora();
+        Tensor a = gradients.get(i).a();
+        if (lora != null && a != null && !CudaMatmulOps.drops(lora)) {
+          wanted.inner.add(Objects.requireNonNull(innerGradients.get(i), "what backward left"));
+          wanted.gradients.add(a);
+        }
+      }
+      return wanted;
+    }
   }
 
   private void gradientOfA(Tensor da, Tensor innerGradient, Tensor x, TensorArena scratch) {
