@@ -9,6 +9,7 @@ import dev.gatun.tensor.Bf16;
 import dev.gatun.tensor.DType;
 import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
+import java.lang.foreign.Arena;
 import java.util.Arrays;
 import java.util.Objects;
 import java.util.Random;
@@ -46,9 +47,17 @@ public abstract class OpContract {
     return backend().activationType();
   }
 
-  /// A scratch arena of exactly the size that an op asked for.
+  /// A scratch arena of exactly the size that an op asked for, full of NaN: what an op reads of it
+  /// before it wrote there shows.
   TensorArena scratch(long bytes) {
-    return backend().arena("scratch", bytes);
+    TensorArena scratch = backend().arena("scratch", bytes);
+    long mark = scratch.mark();
+    Tensor all = scratch.allocate(DType.U8, Shape.of(bytes));
+    try (Arena host = Arena.ofConfined()) {
+      backend().upload(all, host.allocate(bytes).fill((byte) 0xFF));
+    }
+    scratch.release(mark);
+    return scratch;
   }
 
   /// Normal values times `scale`, rounded to bfloat16.
