@@ -1,4 +1,4 @@
-// Softmax cross-entropy over one chunk of rows, whose logits exist in F32 for one slice of the vocabulary at a time and in bf16, as
+// Softmax cross-entropy over one chunk of rows, whose logits exist in F32 for one slice of the vocabulary at a time and in 16 bits, as
 // differences from a maximum near by, for all of it.
 //
 //   z = cap(logit_scale * (raw + bias)),  cap(u) = softcap * tanh(u / softcap) or u
@@ -6,14 +6,15 @@
 //   draw = (softmax(z) - (1 - s) * onehot(label) - s / V) * upstream * logit_scale * cap'(u)
 //
 // cross_entropy_slice: for every row and group of 2048 columns of a slice its maximum, index of the first maximum and sums, from F32
-//   logits; target[row] where the label lies in it; and kept = bf16(z - maximum of the group) unless null. The difference is small where
-//   the probability is large, so that rounding it costs less than rounding the gradient does.
-//   raw [rows, columns] f32 and kept [rows, columns] bf16 with any row stride; first is the slice's first column, a multiple of 2048; the
+//   logits; target[row] where the label lies in it; and kept = (maximum of the group - z) / step, rounded, unless null. A step is 2^-10,
+//   or 2^-15 of softcap where that is more: half a step changes a probability by 2^-11 of itself at most, which is less than rounding the
+//   gradient to bf16 does. The last code, 64 and more below the maximum, is read as probability 0.
+//   raw [rows, columns] f32 and kept [rows, columns] u16 with any row stride; first is the slice's first column, a multiple of 2048; the
 //   sums that entropy and smoothing want only with figures. One warp a row and group.
-// cross_entropy_finish: losses from the groups of a row, and its gradient in place of kept. One block a row.
+// cross_entropy_finish: losses from the groups of a row, and its gradient, bf16, in place of kept. One block a row.
 //   token_loss f32 [rows]; correct i32 [rows] (1 where the first largest logit is the label) or null; entropy f32 [rows] or null;
 //   upstream f32 [1], null to leave the gradient out.
-// Bytes: each logit read once in F32 (from the L2 cache, if the slice fits), written, read and written once in bf16.
+// Bytes: each logit read once in F32 (from the L2 cache, if the slice fits), written, read and written once in 16 bits.
 #include <math_constants.h>
 
 #include "common.cuh"
@@ -66,7 +67,40 @@ struct LossShape {
     float t = softcap > 0.f ? z / softcap : 0.f;
     return scale * (1.f - t * t);
   }
+  __device__ __forceinline__ float step() const { return fmaxf(0x1p-10f, softcap * 0x1p-15f); }
 };
+
+// Sixteen bits of a number of steps from 0 to 65535. Added to 2^23 they are the last bits of a float, rounded to nearest.
+struct Code {
+  static constexpr float ZERO = 0x1p23f, LAST = 65535.f;
+  static constexpr unsigned ZERO_BITS = 0x4b000000u;
+
+  // Not a number becomes LAST.
+  static __device__ __forceinline__ unsigned encode(float below, float per_step) {
+    return __float_as_uint(fminf(fmaf(below, per_step, ZERO), ZERO + LAST));
+  }
+  static __device__ __forceinline__ float decode(unsigned code) { return __uint_as_float(ZERO_BITS | code) - ZERO; }
+};
+
+__device__ __forceinline__ void store_codes(uint16_t* p, const float (&below)[8], float per_step) {
+  unsigned pair[4];
+#pragma unroll
+  for (int j = 0; j < 4; j++)
+    pair[j] = __byte_perm(Code::encode(below[2 * j], per_step), Code::encode(below[2 * j + 1], per_step), 0x5410);
+  *reinterpret_cast<uint4*>(p) = make_uint4(pair[0], pair[1], pair[2], pair[3]);
+}
+
+template <int WIDTH>
+__device__ __forceinline__ void load_codes(const uint16_t* p, float (&out)[8]) {
+  if constexpr (WIDTH == 8) {
+    uint4 q = *reinterpret_cast<const uint4*>(p);
+    unsigned pair[4] = {q.x, q.y, q.z, q.w};
+#pragma unroll
+    for (int j = 0; j < 4; j++) out[2 * j] = Code::decode(pair[j] & 0xffff), out[2 * j + 1] = Code::decode(pair[j] >> 16);
+  } else {
+    out[0] = Code::decode(*p);
+  }
+}
 
 // Merges the parts of all threads; every thread gets the whole.
 __device__ __forceinline__ Softmax merge_block(Softmax s, Softmax (&shared)[FINISH_THREADS / 32]) {
@@ -88,7 +122,7 @@ struct SliceArguments {
   Softmax* groups;
   int group_count;
   float* target;
-  bf16* kept;
+  uint16_t* kept;
   int64_t kept_stride;
   int figures;
   LossShape shape;
@@ -126,24 +160,25 @@ __device__ __forceinline__ void cross_entropy_slice(const SliceArguments& p) {
   for (int mask = 16; mask > 0; mask >>= 1) first = min(first, __shfl_xor_sync(0xffffffffu, first, mask));
   // Nothing but minus infinities has no maximum to subtract.
   float reference = max == -CUDART_INF_F ? 0.f : max;
+  float per_step = 1.f / p.shape.step();
 #pragma unroll
   for (int k = 0; k < RUNS; k++) {
     int begin = group * GROUP + k * 256 + lane * 8;
-    bf16* kept = p.kept + row * p.kept_stride + begin;
+    uint16_t* kept = p.kept + row * p.kept_stride + begin;
 #pragma unroll
     for (int j = 0; j < 8; j++) {
       float z = v[k][j];
-      v[k][j] = z - reference;
+      v[k][j] = reference - z;
       if (begin + j >= p.columns) continue;
-      float e = __expf(v[k][j]);
+      float e = __expf(-v[k][j]);
       s.sum += e;
       if (p.figures) {
         s.weighted += e * z;
         s.plain += z;
       }
-      if (WIDTH == 1 && p.kept != nullptr) kept[j] = __float2bfloat16_rn(v[k][j]);
+      if (WIDTH == 1 && p.kept != nullptr) kept[j] = static_cast<uint16_t>(Code::encode(v[k][j], per_step));
     }
-    if (WIDTH == 8 && p.kept != nullptr && begin < p.columns) store<8>(kept, v[k]);
+    if (WIDTH == 8 && p.kept != nullptr && begin < p.columns) store_codes(kept, v[k], per_step);
   }
   s.max = max;
   s.index = first;
@@ -165,7 +200,7 @@ struct FinishArguments {
   float* entropy;
   const float* upstream;
   float smoothing;
-  bf16* gradient;
+  uint16_t* kept;  // and then the gradient
   int64_t stride;
   LossShape shape;
 };
@@ -189,30 +224,30 @@ __device__ __forceinline__ void cross_entropy_finish(const FinishArguments& p) {
   if (p.upstream == nullptr) return;
   float up = p.upstream[0];
   float off = p.smoothing / p.vocabulary;
-  bf16* gradient = p.gradient + row * p.stride;
+  float step = p.shape.step();
+  uint16_t* kept = p.kept + row * p.stride;
   float v[8];
   for (int i = threadIdx.x * WIDTH; i < p.vocabulary; i += FINISH_THREADS * WIDTH) {
     float reference = groups[i / GROUP].max;
     if (reference == -CUDART_INF_F) reference = 0.f;
-    load<WIDTH>(gradient + i, v);
+    load_codes<WIDTH>(kept + i, v);
 #pragma unroll
     for (int j = 0; j < WIDTH; j++) {
       // The label's own probability from its exact logit: what the gradient is largest at.
-      float z = i + j == label ? target : reference + v[j];
-      float g = __expf(z - lse) - off - (i + j == label ? 1.f - p.smoothing : 0.f);
+      float z = i + j == label ? target : fmaf(v[j], -step, reference);
+      float e = i + j != label && v[j] == Code::LAST ? -CUDART_INF_F : z;
+      float g = __expf(e - lse) - off - (i + j == label ? 1.f - p.smoothing : 0.f);
       v[j] = g * up * p.shape.slope(z);
     }
-    store<WIDTH>(gradient + i, v);
+    store<WIDTH>(reinterpret_cast<bf16*>(kept) + i, v);
   }
 }
 
 }  // namespace gatun
 
-using gatun::bf16;
-
 extern "C" __global__ void __launch_bounds__(gatun::SLICE_THREADS)
     cross_entropy_slice(const float* raw, int64_t raw_stride, int64_t rows, int columns, int first, const int* labels,
-                        gatun::Softmax* groups, int group_count, float* target, bf16* kept, int64_t kept_stride, int figures, float scale,
+                        gatun::Softmax* groups, int group_count, float* target, uint16_t* kept, int64_t kept_stride, int figures, float scale,
                         float softcap, const void* bias, int bias_type, int vector) {
   gatun::SliceArguments p{raw,         raw_stride, rows, columns,     first,   labels,
                           groups, group_count, target, kept, kept_stride, figures, {scale, softcap, bias, bias_type}};
@@ -224,10 +259,10 @@ extern "C" __global__ void __launch_bounds__(gatun::SLICE_THREADS)
 
 extern "C" __global__ void __launch_bounds__(gatun::FINISH_THREADS)
     cross_entropy_finish(const gatun::Softmax* groups, int group_count, int vocabulary, const int* labels, const float* target,
-                         float* token_loss, int* correct, float* entropy, const float* upstream, float smoothing, bf16* gradient,
+                         float* token_loss, int* correct, float* entropy, const float* upstream, float smoothing, uint16_t* kept,
                          int64_t stride, float scale, float softcap, int vector) {
   gatun::FinishArguments p{groups,  group_count, vocabulary, labels,   target, token_loss, correct,
-                           entropy, upstream,    smoothing,  gradient, stride, {scale, softcap, nullptr, 0}};
+                           entropy, upstream,    smoothing,  kept, stride, {scale, softcap, nullptr, 0}};
   if (vector)
     gatun::cross_entropy_finish<8>(p);
   else

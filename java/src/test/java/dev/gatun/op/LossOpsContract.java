@@ -23,7 +23,8 @@ public abstract class LossOpsContract extends OpContract {
     "1, 1, 1, 2, 1, 0, 0, 8, F32", "40, 23, 17, 65, 1, 0, 0, 8, F32",
     "70, 33, 64, 257, 0.5, 0, 0.1, 64, BF16", "30, 29, 63, 131, 2, 3, 0, 7, nf4",
     "50, 20, 65, 300, 1.5, 2, 0.2, 1, F16", "9, 9, 8, 1030, 1, 0, 0, 100, nf4-nested",
-    "20, 13, 16, 5003, 1, 0, 0.1, 8, F32", "20, 13, 24, 4096, 1.5, 30, 0, 64, BF16"
+    "20, 13, 16, 5003, 1, 0, 0.1, 8, F32", "20, 13, 24, 4096, 1.5, 30, 0, 64, BF16",
+    "30, 20, 16, 700, 6, 0, 0, 8, F32"
   })
   void lossAndGradients(
       int tokens,
@@ -100,6 +101,62 @@ public abstract class LossOpsContract extends OpContract {
   @Test
   void manyRowsOfALargeVocabulary() {
     lossAndGradients(900, 850, 8, 10_001, 1, 0, 0, 1024, "BF16");
+  }
+
+  /// A bias of minus infinity forbids a token, one far below the others makes it as good as
+  /// impossible: neither has a gradient, whatever rounds on the way.
+  @ParameterizedTest
+  @CsvSource({"300, 0", "4096, 0", "2500, 60"})
+  void aForbiddenToken(int v, float softcap) {
+    int tokens = 20;
+    int h = 24;
+    double[] hidden = values(tokens * h, 1);
+    double[] matrix = values(v * h, 0.5);
+    double[] bias = values(v, 0.5);
+    int forbidden = v / 2;
+    int impossible = v - 3;
+    bias[forbidden] = Double.NEGATIVE_INFINITY;
+    bias[impossible] = softcap > 0 ? Double.NEGATIVE_INFINITY : -500;
+    int[] rows = IntStream.range(0, tokens).toArray();
+    int[] labels = Arrays.stream(ints(tokens, v)).map(l -> l < v / 2 ? l : 0).toArray();
+    LossOps.Config config = new LossOps.Config(1, softcap, softcap > 0 ? 0.1f : 0, 8);
+    Weight head = new Weight.Dense(activation(matrix, v, h));
+    LossOps.Outputs outputs = outputs(tokens);
+    LossOps.Gradients gradients =
+        new LossOps.Gradients(
+            output(tokens, h),
+            f32(new double[v * h], v, h),
+            f32(new double[v], v),
+            f32(new double[] {UPSTREAM}, 1));
+
+    try (TensorArena scratch = scratch(backend().loss().scratchBytes(tokens, head, config))) {
+      backend()
+          .loss()
+          .linearCrossEntropy(
+              outputs,
+              gradients,
+              activation(hidden, tokens, h),
+              head,
+              activation(bias, v),
+              new LossOps.Targets(ints(rows), ints(labels)),
+              config,
+              scratch);
+    }
+
+    double[] dhead = download(gradients.head());
+    double[] dbias = download(gradients.bias());
+    if (softcap == 0) {
+      for (int token : new int[] {forbidden, impossible}) {
+        assertThat(Arrays.copyOfRange(dhead, token * h, (token + 1) * h)).containsOnly(0);
+        assertThat(dbias[token]).isZero();
+      }
+    }
+    LossOracle exact = oracle(Precision.EXACT, hidden, matrix, bias, labels, config);
+    LossOracle naive = oracle(Precision.of(activationType()), hidden, matrix, bias, labels, config);
+    Function<Precision, LossOracle> at = p -> p == Precision.EXACT ? exact : naive;
+    assertClose("loss", outputs.tokenLoss(), p -> at.apply(p).tokenLoss());
+    assertClose("dhidden", gradients.hidden(), p -> at.apply(p).dhidden());
+    assertClose("dhead", gradients.head(), p -> at.apply(p).dhead());
   }
 
   /// An update is nothing but more columns of the hidden states and of the head.

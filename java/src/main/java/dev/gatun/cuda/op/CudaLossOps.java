@@ -166,7 +166,8 @@ final class CudaLossOps implements LossOps {
   ///
   /// @param groups for every row and group of columns its maximum and sums
   /// @param target F32 `[rows]`, the labels' logits
-  /// @param kept BF16 `[rows, V]`, differences from the maxima, or null without gradients
+  /// @param kept `[rows, V]`, or null without gradients: steps below the maxima, two bytes each, in
+  ///   whose place the gradient comes in BF16
   private record Logits(
       Chunk chunk, long vocabulary, Tensor groups, Tensor target, @Nullable Tensor kept) {
     Logits(Chunk chunk, long vocabulary, boolean keep, TensorArena scratch) {

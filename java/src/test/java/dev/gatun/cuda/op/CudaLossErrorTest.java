@@ -1,0 +1,273 @@
+package dev.gatun.cuda.op;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.gatun.nn.Options;
+import dev.gatun.op.Backend;
+import dev.gatun.op.LossOps;
+import dev.gatun.op.TensorArena;
+import dev.gatun.quant.Weight;
+import dev.gatun.tensor.Bf16;
+import dev.gatun.tensor.DType;
+import dev.gatun.tensor.Shape;
+import dev.gatun.tensor.Tensor;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.SplittableRandom;
+import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.TestReporter;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/// Error of the loss's gradients against double precision, relative in the L2 norm, at sizes of
+/// real models. The bounds are the least errors of other programs that take bfloat16 operands, from
+/// the first of the sizes: data without structure, and labels whose logit lies 6 to 14 above the
+/// others.
+@Tag("gpu")
+class CudaLossErrorTest {
+  private static final int SAMPLES = 512;
+  private static final double FLAT_HIDDEN = 1.66e-3;
+  private static final double FLAT_HEAD = 7.6e-4;
+  private static final double PEAKED = 2.1e-3;
+
+  private static Backend backend;
+
+  @BeforeAll
+  static void open() {
+    backend = Gpu.open();
+  }
+
+  @AfterAll
+  static void close() {
+    if (backend != null) {
+      backend.close();
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "512, 1024, 32000, false", "512, 1024, 32000, true",
+    "8192, 4096, 128256, false", "8192, 4096, 128256, true"
+  })
+  void gradientsAreAsNearAsBfloat16Allows(
+      int rows, int hidden, int vocabulary, boolean peaked, TestReporter reporter) {
+    Data data = Data.of(rows, hidden, vocabulary, peaked);
+    // The head's gradient needs every row in double precision.
+    boolean whole = rows <= SAMPLES;
+    int count = whole ? rows : 32;
+    int[] picked = IntStream.range(0, count).map(i -> i * (rows / count)).toArray();
+    Gradients actual = gradients(data, whole);
+    double[][] dz = new double[picked.length][];
+    double[][] dhidden = new double[picked.length][];
+    IntStream.range(0, picked.length)
+        .parallel()
+        .forEach(i -> {
+          dz[i] = data.dz(picked[i]);
+          dhidden[i] = data.dhidden(dz[i]);
+        });
+
+    double hiddenError = error(picked, actual.hidden(), dhidden, hidden);
+    double headError = whole ? headError(data, dz, actual.head()) : 0;
+
+    String sizes = rows + "x" + hidden + "x" + vocabulary + (peaked ? " peaked" : " flat");
+    reporter.publishEntry(
+        "relative L2 error, " + sizes,
+        "hidden %.3g, head %s".formatted(hiddenError, whole ? "%.3g".formatted(headError) : "-"));
+    assertThat(hiddenError)
+        .as("gradient of hidden states, %s", sizes)
+        .isLessThan(peaked ? PEAKED : FLAT_HIDDEN);
+    assertThat(headError)
+        .as("gradient of the head, %s", sizes)
+        .isLessThan(peaked ? PEAKED : FLAT_HEAD);
+  }
+
+  private record Gradients(Tensor hidden, float @Nullable [] head) {}
+
+  private static Gradients gradients(Data data, boolean trainedHead) {
+    long rows = data.labels().length;
+    long head = (long) data.vocabulary() * data.width();
+    long bytes = 2 * head + (trainedHead ? 4 * head : 0) + 4 * rows * data.width() + (1 << 20);
+    try (TensorArena arena = backend.arena("operands", bytes)) {
+      Tensor states = upload(arena, data.hidden(), rows, data.width());
+      Weight weight = new Weight.Dense(upload(arena, data.head(), data.vocabulary(), data.width()));
+      LossOps.Config config = LossOps.Config.plain(Options.lossChunkRows(data.vocabulary()));
+      LossOps.Outputs outputs =
+          new LossOps.Outputs(arena.allocate(DType.F32, Shape.of(rows)), null, null);
+      Tensor dhead =
+          trainedHead ? arena.allocate(DType.F32, Shape.of(data.vocabulary(), data.width())) : null;
+      if (dhead != null) {
+        backend.tensor().zero(dhead);
+      }
+      Tensor upstream = arena.allocate(DType.F32, Shape.of(1));
+      backend.upload(upstream, Tensor.ofFloats(Shape.of(1), 1));
+      Tensor dhidden = arena.allocate(DType.BF16, states.shape());
+      LossOps.Targets targets =
+          new LossOps.Targets(
+              ints(arena, IntStream.range(0, data.labels().length).toArray()),
+              ints(arena, data.labels()));
+      try (TensorArena scratch =
+          backend.arena("scratch", backend.loss().scratchBytes(rows, weight, config))) {
+        backend
+            .loss()
+            .linearCrossEntropy(
+                outputs,
+                new LossOps.Gradients(dhidden, dhead, null, upstream),
+                states,
+                weight,
+                null,
+                targets,
+                config,
+                scratch);
+      }
+      return new Gradients(
+          backend.download(dhidden), dhead == null ? null : backend.download(dhead).toFloats());
+    }
+  }
+
+  private static Tensor upload(TensorArena arena, short[][] values, long rows, long cols) {
+    Tensor tensor = arena.allocate(DType.BF16, Shape.of(rows, cols));
+    try (Arena host = Arena.ofConfined()) {
+      MemorySegment segment = host.allocate(tensor.shape().count() * Short.BYTES, 16);
+      for (int r = 0; r < values.length; r++) {
+        MemorySegment row = MemorySegment.ofArray(values[r]);
+        MemorySegment.copy(row, 0, segment, r * row.byteSize(), row.byteSize());
+      }
+      backend.upload(tensor, segment);
+    }
+    return tensor;
+  }
+
+  private static Tensor ints(TensorArena arena, int[] values) {
+    Tensor tensor = arena.allocate(DType.I32, Shape.of(values.length));
+    backend.upload(tensor, Tensor.ofInts(tensor.shape(), values));
+    return tensor;
+  }
+
+  private static double error(int[] picked, Tensor actual, double[][] expected, int width) {
+    double off = 0;
+    double norm = 0;
+    for (int i = 0; i < picked.length; i++) {
+      float[] row = actual.rows(picked[i], 1).toFloats();
+      for (int j = 0; j < width; j++) {
+        double difference = row[j] - expected[i][j];
+        off += difference * difference;
+        norm += expected[i][j] * expected[i][j];
+      }
+    }
+    return Math.sqrt(off / norm);
+  }
+
+  private static double headError(Data data, double[][] dz, float[] actual) {
+    int width = data.width();
+    double[][] sums =
+        IntStream.range(0, data.vocabulary())
+            .parallel()
+            .mapToObj(v -> {
+              double[] row = new double[width];
+              for (int t = 0; t < dz.length; t++) {
+                add(row, dz[t][v], data.hidden()[t]);
+              }
+              double off = 0;
+              double norm = 0;
+              for (int j = 0; j < width; j++) {
+                double difference = actual[v * width + j] - row[j];
+                off += difference * difference;
+                norm += row[j] * row[j];
+              }
+              return new double[] {off, norm};
+            })
+            .toArray(double[][]::new);
+    double off = 0;
+    double norm = 0;
+    for (double[] sum : sums) {
+      off += sum[0];
+      norm += sum[1];
+    }
+    return Math.sqrt(off / norm);
+  }
+
+  private static void add(double[] sum, double factor, short[] row) {
+    for (int j = 0; j < sum.length; j++) {
+      sum[j] += factor * Bf16.toFloat(row[j]);
+    }
+  }
+
+  /// Hidden states and head in bfloat16, as rows.
+  private record Data(short[][] hidden, short[][] head, int[] labels, int width) {
+    static Data of(int rows, int width, int vocabulary, boolean peaked) {
+      short[][] head = new short[vocabulary][];
+      IntStream.range(0, vocabulary)
+          .parallel()
+          .forEach(v -> head[v] = gaussians(new SplittableRandom(1_000_000 + v), width, 0.02));
+      short[][] hidden = new short[rows][];
+      int[] labels = new int[rows];
+      for (int t = 0; t < rows; t++) {
+        SplittableRandom random = new SplittableRandom(t);
+        labels[t] = random.nextInt(vocabulary);
+        hidden[t] = gaussians(random, width, 1);
+        if (peaked) {
+          raise(hidden[t], head[labels[t]], 6 + 8 * random.nextDouble());
+        }
+      }
+      return new Data(hidden, head, labels, width);
+    }
+
+    private static short[] gaussians(SplittableRandom random, int count, double scale) {
+      short[] values = new short[count];
+      for (int i = 0; i < count; i++) {
+        values[i] = Bf16.of((float) (scale * random.nextGaussian()));
+      }
+      return values;
+    }
+
+    private static void raise(short[] state, short[] direction, double logit) {
+      double norm = dot(direction, direction);
+      for (int j = 0; j < state.length; j++) {
+        double moved = Bf16.toFloat(state[j]) + logit / norm * Bf16.toFloat(direction[j]);
+        state[j] = Bf16.of((float) moved);
+      }
+    }
+
+    private static double dot(short[] a, short[] b) {
+      double sum = 0;
+      for (int j = 0; j < a.length; j++) {
+        sum += (double) Bf16.toFloat(a[j]) * Bf16.toFloat(b[j]);
+      }
+      return sum;
+    }
+
+    int vocabulary() {
+      return head.length;
+    }
+
+    double[] dz(int row) {
+      double[] z = new double[head.length];
+      double largest = Double.NEGATIVE_INFINITY;
+      for (int v = 0; v < z.length; v++) {
+        z[v] = dot(hidden[row], head[v]);
+        largest = Math.max(largest, z[v]);
+      }
+      double sum = 0;
+      for (int v = 0; v < z.length; v++) {
+        z[v] = Math.exp(z[v] - largest);
+        sum += z[v];
+      }
+      for (int v = 0; v < z.length; v++) {
+        z[v] = z[v] / sum - (v == labels[row] ? 1 : 0);
+      }
+      return z;
+    }
+
+    double[] dhidden(double[] dz) {
+      double[] sum = new double[width];
+      for (int v = 0; v < dz.length; v++) {
+        add(sum, dz[v], head[v]);
+      }
+      return sum;
+    }
+  }
+}
