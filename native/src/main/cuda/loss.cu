@@ -28,15 +28,17 @@ struct Softmax {
   float max = -CUDART_INF_F;
   int index = 0x7fffffff;
   float sum = 0.f;       // of exp(z - max)
-  float weighted = 0.f;  // of exp(z - max) * z
+  float weighted = 0.f;  // of exp(z - max) * (z - max)
   float plain = 0.f;     // of z
 
   __device__ __forceinline__ void merge(const Softmax& o) {
     float m = fmaxf(max, o.max);
     if (o.max > max || (o.max == max && o.index < index)) index = o.index;
-    float a = max == -CUDART_INF_F ? 0.f : __expf(max - m), b = o.max == -CUDART_INF_F ? 0.f : __expf(o.max - m);
+    // Nothing yet, or nothing but minus infinities: no terms.
+    float d = max == -CUDART_INF_F ? 0.f : max - m, od = o.max == -CUDART_INF_F ? 0.f : o.max - m;
+    float a = __expf(d), b = __expf(od);
+    weighted = (weighted + d * sum) * a + (o.weighted + od * o.sum) * b;
     sum = sum * a + o.sum * b;
-    weighted = weighted * a + o.weighted * b;
     plain += o.plain;
     max = m;
   }
@@ -173,7 +175,7 @@ __device__ __forceinline__ void cross_entropy_slice(const SliceArguments& p) {
       float e = __expf(-v[k][j]);
       s.sum += e;
       if (p.figures) {
-        s.weighted += e * z;
+        s.weighted -= e > 0.f ? e * v[k][j] : 0.f;
         s.plain += z;
       }
       if (WIDTH == 1 && p.kept != nullptr) kept[j] = static_cast<uint16_t>(Code::encode(v[k][j], per_step));
@@ -219,7 +221,7 @@ __device__ __forceinline__ void cross_entropy_finish(const FinishArguments& p) {
   if (threadIdx.x == 0) {
     p.token_loss[row] = (1.f - p.smoothing) * (lse - target) + (p.smoothing > 0.f ? p.smoothing * (lse - s.plain / p.vocabulary) : 0.f);
     if (p.correct != nullptr) p.correct[row] = s.index == label;
-    if (p.entropy != nullptr) p.entropy[row] = lse - s.weighted / s.sum;
+    if (p.entropy != nullptr) p.entropy[row] = logf(s.sum) - s.weighted / s.sum;
   }
   if (p.upstream == nullptr) return;
   float up = p.upstream[0];

@@ -48,7 +48,10 @@ final class LossRow {
     if (entropy != null) {
       double weighted = 0;
       for (int i = 0; i < n; i++) {
-        weighted += (double) e[i] * (z[i] - largest);
+        // Without it, a forbidden token's 0 × -∞ is not a number.
+        if (e[i] > 0) {
+          weighted += (double) e[i] * (z[i] - largest);
+        }
       }
       entropy.set(row, (float) (logSum - weighted / sum));
     }

@@ -150,6 +150,7 @@ public abstract class LossOpsContract extends OpContract {
         assertThat(Arrays.copyOfRange(dhead, token * h, (token + 1) * h)).containsOnly(0);
         assertThat(dbias[token]).isZero();
       }
+      assertThat(Arrays.stream(download(outputs.entropy())).allMatch(Double::isFinite)).isTrue();
     }
     LossOracle exact = oracle(Precision.EXACT, hidden, matrix, bias, labels, config);
     LossOracle naive = oracle(Precision.of(activationType()), hidden, matrix, bias, labels, config);

@@ -13,7 +13,9 @@ import dev.gatun.tensor.Shape;
 import dev.gatun.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import java.util.SplittableRandom;
+import java.util.function.IntFunction;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterAll;
@@ -24,15 +26,18 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /// Error of the loss's gradients against double precision, relative in the L2 norm, at sizes of
-/// real models. The bounds are the least errors of other programs that take bfloat16 operands, from
-/// the first of the sizes: data without structure, and labels whose logit lies 6 to 14 above the
-/// others.
+/// real models: with data that have no structure, and with labels whose logit lies 6 to 14 above
+/// the others. Two roundings to bfloat16 cannot be avoided where products take such operands: that
+/// of the logits' gradient and that of the result; the loss may add next to nothing to them.
 @Tag("gpu")
 class CudaLossErrorTest {
-  private static final int SAMPLES = 512;
-  private static final double FLAT_HIDDEN = 1.66e-3;
-  private static final double FLAT_HEAD = 7.6e-4;
-  private static final double PEAKED = 2.1e-3;
+  private static final double ABOVE_UNAVOIDABLE = 1.05;
+
+  /// Rows that are computed in double precision where there are more; the head's gradient needs
+  /// all.
+  private static final int FEW = 512;
+
+  private static final int SAMPLE = 16;
 
   private static Backend backend;
 
@@ -56,36 +61,50 @@ class CudaLossErrorTest {
   void gradientsAreAsNearAsBfloat16Allows(
       int rows, int hidden, int vocabulary, boolean peaked, TestReporter reporter) {
     Data data = Data.of(rows, hidden, vocabulary, peaked);
-    // The head's gradient needs every row in double precision.
-    boolean whole = rows <= SAMPLES;
-    int count = whole ? rows : 32;
+    boolean whole = rows <= FEW;
+    int count = whole ? rows : SAMPLE;
     int[] picked = IntStream.range(0, count).map(i -> i * (rows / count)).toArray();
+    double[][] dz = parallel(count, i -> data.dz(picked[i]));
+    double[][] rounded = parallel(count, i -> rounded(dz[i]));
+    double[][] dhidden = parallel(count, i -> data.dhidden(dz[i]));
+    double[][] roundedHidden = parallel(count, i -> rounded(data.dhidden(rounded[i])));
+
     Gradients actual = gradients(data, whole);
-    double[][] dz = new double[picked.length][];
-    double[][] dhidden = new double[picked.length][];
-    IntStream.range(0, picked.length)
-        .parallel()
-        .forEach(i -> {
-          dz[i] = data.dz(picked[i]);
-          dhidden[i] = data.dhidden(dz[i]);
-        });
 
-    double hiddenError = error(picked, actual.hidden(), dhidden, hidden);
-    double headError = whole ? headError(data, dz, actual.head()) : 0;
-
-    String sizes = rows + "x" + hidden + "x" + vocabulary + (peaked ? " peaked" : " flat");
-    reporter.publishEntry(
-        "relative L2 error, " + sizes,
-        "hidden %.3g, head %s".formatted(hiddenError, whole ? "%.3g".formatted(headError) : "-"));
-    assertThat(hiddenError)
-        .as("gradient of hidden states, %s", sizes)
-        .isLessThan(peaked ? PEAKED : FLAT_HIDDEN);
-    assertThat(headError)
-        .as("gradient of the head, %s", sizes)
-        .isLessThan(peaked ? PEAKED : FLAT_HEAD);
+    double[][] actualHidden = parallel(count, i -> row(actual.hidden(), picked[i]));
+    check("hidden states", data, peaked, actualHidden, roundedHidden, dhidden, reporter);
+    if (actual.head() != null) {
+      double[][] dhead = parallel(vocabulary, v -> data.dhead(dz, v));
+      double[][] roundedHead = parallel(vocabulary, v -> data.dhead(rounded, v));
+      double[][] actualHead = parallel(vocabulary, v -> row(actual.head(), v));
+      check("head", data, peaked, actualHead, roundedHead, dhead, reporter);
+    }
   }
 
-  private record Gradients(Tensor hidden, float @Nullable [] head) {}
+  private static void check(
+      String what,
+      Data data,
+      boolean peaked,
+      double[][] actual,
+      double[][] rounded,
+      double[][] exact,
+      TestReporter reporter) {
+    double error = error(actual, exact);
+    double unavoidable = error(rounded, exact);
+    String gradient =
+        "gradient of the %s, %dx%dx%d, %s"
+            .formatted(
+                what,
+                data.labels().length,
+                data.width(),
+                data.vocabulary(),
+                peaked ? "peaked" : "flat");
+    reporter.publishEntry(
+        gradient, "relative L2 error %.3g, unavoidable %.3g".formatted(error, unavoidable));
+    assertThat(error).as(gradient).isLessThan(ABOVE_UNAVOIDABLE * unavoidable);
+  }
+
+  private record Gradients(Tensor hidden, @Nullable Tensor head) {}
 
   private static Gradients gradients(Data data, boolean trainedHead) {
     long rows = data.labels().length;
@@ -124,7 +143,7 @@ class CudaLossErrorTest {
                 scratch);
       }
       return new Gradients(
-          backend.download(dhidden), dhead == null ? null : backend.download(dhead).toFloats());
+          backend.download(dhidden), dhead == null ? null : backend.download(dhead));
     }
   }
 
@@ -147,45 +166,28 @@ class CudaLossErrorTest {
     return tensor;
   }
 
-  private static double error(int[] picked, Tensor actual, double[][] expected, int width) {
-    double off = 0;
-    double norm = 0;
-    for (int i = 0; i < picked.length; i++) {
-      float[] row = actual.rows(picked[i], 1).toFloats();
-      for (int j = 0; j < width; j++) {
-        double difference = row[j] - expected[i][j];
-        off += difference * difference;
-        norm += expected[i][j] * expected[i][j];
-      }
-    }
-    return Math.sqrt(off / norm);
+  private static double[][] parallel(int count, IntFunction<double[]> row) {
+    return IntStream.range(0, count).parallel().mapToObj(row).toArray(double[][]::new);
   }
 
-  private static double headError(Data data, double[][] dz, float[] actual) {
-    int width = data.width();
-    double[][] sums =
-        IntStream.range(0, data.vocabulary())
-            .parallel()
-            .mapToObj(v -> {
-              double[] row = new double[width];
-              for (int t = 0; t < dz.length; t++) {
-                add(row, dz[t][v], data.hidden()[t]);
-              }
-              double off = 0;
-              double norm = 0;
-              for (int j = 0; j < width; j++) {
-                double difference = actual[v * width + j] - row[j];
-                off += difference * difference;
-                norm += row[j] * row[j];
-              }
-              return new double[] {off, norm};
-            })
-            .toArray(double[][]::new);
+  private static double[] row(Tensor matrix, int row) {
+    float[] floats = matrix.rows(row, 1).toFloats();
+    return IntStream.range(0, floats.length).mapToDouble(j -> floats[j]).toArray();
+  }
+
+  private static double[] rounded(double[] values) {
+    return Arrays.stream(values).map(value -> Bf16.round((float) value)).toArray();
+  }
+
+  private static double error(double[][] actual, double[][] exact) {
     double off = 0;
     double norm = 0;
-    for (double[] sum : sums) {
-      off += sum[0];
-      norm += sum[1];
+    for (int i = 0; i < exact.length; i++) {
+      for (int j = 0; j < exact[i].length; j++) {
+        double difference = actual[i][j] - exact[i][j];
+        off += difference * difference;
+        norm += exact[i][j] * exact[i][j];
+      }
     }
     return Math.sqrt(off / norm);
   }
@@ -266,6 +268,14 @@ class CudaLossErrorTest {
       double[] sum = new double[width];
       for (int v = 0; v < dz.length; v++) {
         add(sum, dz[v], head[v]);
+      }
+      return sum;
+    }
+
+    double[] dhead(double[][] dz, int token) {
+      double[] sum = new double[width];
+      for (int t = 0; t < dz.length; t++) {
+        add(sum, dz[t][token], hidden[t]);
       }
       return sum;
     }
