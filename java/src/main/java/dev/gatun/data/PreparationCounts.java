@@ -136,8 +136,7 @@ final class PreparationCounts {
 
   /// Reasons, and where the first such row is.
   private String whyUntrained() {
-    String masked =
-        "%d hold nothing that was to be trained, such as %s".formatted(maskedRows, whyMasked);
+    String masked = "in %d nothing was to be trained, such as %s".formatted(maskedRows, whyMasked);
     String cut = "of %d the trained part lies beyond max_length".formatted(untrainedByCut);
     if (untrainedByCut == 0) {
       return masked;
@@ -184,14 +183,14 @@ final class PreparationCounts {
   private List<String> notices(long keptRows) {
     List<String> notices = new ArrayList<>();
     if (truncatedRows > 0) {
-      notices.add("%d rows were truncated, %d tokens cut off.".formatted(truncatedRows, cutTokens));
+      notices.add("Truncated rows: %d; tokens cut off: %d.".formatted(truncatedRows, cutTokens));
     }
     if (droppedOverlong > 0) {
-      notices.add(droppedOverlong + " over-long rows were dropped.");
+      notices.add("Over-long rows, dropped: %d.".formatted(droppedOverlong));
     }
     if (droppedUntrained() > 0) {
       notices.add(
-          "%d rows have no trained token and were dropped (%s)."
+          "Rows without a trained token, dropped: %d (%s)."
               .formatted(droppedUntrained(), whyUntrained()));
     }
     if (eosTrainedRows > 0 && eosTrainedRows < keptRows) {
@@ -201,12 +200,12 @@ final class PreparationCounts {
     }
     if (repeatedRows > 0) {
       notices.add(
-          "%d rows are exact repeats of earlier ones (the first: %s)."
+          "Exact repeats of earlier rows: %d (the first: %s)."
               .formatted(repeatedRows, firstRepeated));
     }
     if (derivedRows > 0) {
       notices.add(
-          "In %d rows the assistant's turns were derived by rendering, since the chat template does not mark them with {%% generation %%}; `gatun preview` shows what is trained."
+          "Rows whose assistant turns were derived by rendering, since the chat template does not mark them with {%% generation %%}: %d; `gatun preview` shows what is trained."
               .formatted(derivedRows));
     }
     if (noInstructionRows == sourceRows) {
@@ -215,14 +214,13 @@ final class PreparationCounts {
     }
     if (doubleBosRows > 0) {
       notices.add(
-          "%d rows begin with %s twice; remove it from the text."
-              .formatted(doubleBosRows, tokenizer.bosToken().orElse("")));
+          "Rows that begin with %s twice: %d; remove it from the text."
+              .formatted(tokenizer.bosToken().orElse(""), doubleBosRows));
     }
     if (unstablePromptRows > 0) {
       notices.add(
-          "In %d rows the prompt's last token merges with the completion; begin completions with the"
-                  .formatted(unstablePromptRows)
-              + " space and end prompts without it.");
+          "Rows whose prompt's last token merges with the completion: %d; begin completions with the space and end prompts without it."
+              .formatted(unstablePromptRows));
     }
     return notices;
   }

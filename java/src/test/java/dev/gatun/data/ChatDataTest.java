@@ -289,7 +289,8 @@ class ChatDataTest {
     assertThat(prepare(TWO_TURNS, trainOn(TrainOn.ASSISTANT)).report().notices())
         .singleElement()
         .asString()
-        .startsWith("In 1 rows the assistant's turns were derived");
+        .startsWith("Rows whose assistant turns were derived by rendering")
+        .contains(": 1;");
     assertThat(prepare(TWO_TURNS, trainOn(TrainOn.ALL)).report().notices()).isEmpty();
 
     Files.writeString(

@@ -193,11 +193,12 @@ class DataChecksTest {
 
     assertThat(rows.report().figures().untrained()).isEqualTo(new DataFigures.Untrained(0, 1));
     assertThat(rows.report().notices())
-        .anyMatch(n -> n.contains("1 rows have no trained") && n.contains("beyond max_length"))
+        .anyMatch(n ->
+            n.contains("without a trained token, dropped: 1") && n.contains("beyond max_length"))
         .anyMatch(n -> n.contains("d.jsonl line 1"));
     assertThat(masked.report().figures().untrained()).isEqualTo(new DataFigures.Untrained(1, 0));
     assertThat(masked.report().notices())
-        .anyMatch(n -> n.contains("1 hold nothing that was to be trained"));
+        .anyMatch(n -> n.contains("in 1 nothing was to be trained"));
   }
 
   @Test
@@ -228,7 +229,7 @@ class DataChecksTest {
         .singleElement()
         .matches(finding -> !finding.stops());
     assertThat(check(some, null)).isEmpty();
-    assertThat(some.report().notices()).anyMatch(n -> n.contains("1 rows were truncated"));
+    assertThat(some.report().notices()).anyMatch(n -> n.contains("Truncated rows: 1;"));
   }
 
   @Test
@@ -248,7 +249,7 @@ class DataChecksTest {
 
       assertThat(report.figures().repeatedRows()).as(options.toString()).isEqualTo(2);
       assertThat(report.notices())
-          .anyMatch(n -> n.contains("2 rows are exact repeats") && n.contains("line 3 is"));
+          .anyMatch(n -> n.contains("Exact repeats of earlier rows: 2") && n.contains("line 3 is"));
     }
   }
 
