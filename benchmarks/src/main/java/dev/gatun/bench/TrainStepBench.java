@@ -215,18 +215,10 @@ final class TrainStepBench implements AutoCloseable {
   }
 
   private static LoraConfig lora(int rank) {
-    return new LoraConfig(
-        rank,
-        2.0 * rank,
-        0,
-        false,
-        new LoraConfig.Modules.AllLinear(),
-        null,
-        List.of(),
-        List.of(),
-        Map.of(),
-        Map.of(),
-        LoraConfig.Initialization.KAIMING_UNIFORM);
+    return LoraConfig.builder(new LoraConfig.Modules.AllLinear())
+        .rank(rank)
+        .alpha(2.0 * rank)
+        .build();
   }
 
   private <T extends AutoCloseable> T own(T resource) {

@@ -29,7 +29,7 @@ public final class PlainLora {
       // The base is what a checkpoint loaded in 4 bit is anyway.
       case LOFTQ ->
           new PeftAdapter(
-              config.startingFresh(),
+              config.toBuilder().initialization(LoraConfig.Initialization.KAIMING_UNIFORM).build(),
               trained.baseModel(),
               trained.modules(),
               trained.saved(),
@@ -80,21 +80,12 @@ public final class PlainLora {
     ranks.replaceAll((_, rank) -> 2 * rank);
     Map<String, Double> alphas = new LinkedHashMap<>(c.alphaPattern());
     alphas.replaceAll((_, alpha) -> factor * alpha);
-    return new LoraConfig(
-        2 * c.rank(),
-        factor * c.alpha(),
-        c.dropout(),
-        c.rankStabilized(),
-        c.targets(),
-        c.excludeModules(),
-        c.layersToTransform(),
-        c.layersPattern(),
-        ranks,
-        alphas,
-        LoraConfig.Initialization.KAIMING_UNIFORM,
-        c.modulesToSave(),
-        c.ensureWeightTying(),
-        c.weightDecomposed(),
-        c.trainableTokens());
+    return c.toBuilder()
+        .rank(2 * c.rank())
+        .alpha(factor * c.alpha())
+        .rankPattern(ranks)
+        .alphaPattern(alphas)
+        .initialization(LoraConfig.Initialization.KAIMING_UNIFORM)
+        .build();
   }
 }

@@ -77,26 +77,26 @@ final class AdapterConfigFile {
     if (targets == null) {
       throw json.bad("target_modules", "is missing");
     }
-    return new LoraConfig(
-        rank == null ? 8 : rank,
-        alpha == null ? 8 : alpha,
-        dropout,
-        json.flag("use_rslora", false),
-        targets,
-        modules("exclude_modules"),
-        layersToTransform(),
-        json.isString("layers_pattern")
-            ? List.of(json.string("layers_pattern"))
-            : json.strings("layers_pattern"),
-        rankPattern(),
-        alphaPattern(),
-        initialization(),
-        json.isString("modules_to_save")
-            ? List.of(json.string("modules_to_save"))
-            : json.strings("modules_to_save"),
-        json.flag("ensure_weight_tying", false),
-        json.flag("use_dora", false),
-        trainableTokens());
+    return LoraConfig.builder(targets)
+        .rank(rank == null ? 8 : rank)
+        .alpha(alpha == null ? 8 : alpha)
+        .dropout(dropout)
+        .rankStabilized(json.flag("use_rslora", false))
+        .excludeModules(modules("exclude_modules"))
+        .layersToTransform(layersToTransform())
+        .layersPattern(oneOrMore("layers_pattern"))
+        .rankPattern(rankPattern())
+        .alphaPattern(alphaPattern())
+        .initialization(initialization())
+        .modulesToSave(oneOrMore("modules_to_save"))
+        .ensureWeightTying(json.flag("ensure_weight_tying", false))
+        .weightDecomposed(json.flag("use_dora", false))
+        .trainableTokens(trainableTokens())
+        .build();
+  }
+
+  private List<String> oneOrMore(String key) {
+    return json.isString(key) ? List.of(json.string(key)) : json.strings(key);
   }
 
   /// A list names tokens of the embedding.

@@ -52,108 +52,14 @@ public record LoraConfig(
     modulesToSave = List.copyOf(modulesToSave);
   }
 
-  /// No single tokens.
-  public LoraConfig(
-      int rank,
-      double alpha,
-      double dropout,
-      boolean rankStabilized,
-      Modules targets,
-      @Nullable Modules excludeModules,
-      List<Integer> layersToTransform,
-      List<String> layersPattern,
-      Map<String, Integer> rankPattern,
-      Map<String, Double> alphaPattern,
-      Initialization initialization,
-      List<String> modulesToSave,
-      boolean ensureWeightTying,
-      boolean weightDecomposed) {
-    this(
-        rank,
-        alpha,
-        dropout,
-        rankStabilized,
-        targets,
-        excludeModules,
-        layersToTransform,
-        layersPattern,
-        rankPattern,
-        alphaPattern,
-        initialization,
-        modulesToSave,
-        ensureWeightTying,
-        weightDecomposed,
-        Tokens.NONE);
+  /// Of updates with PEFT's defaults.
+  public static LoraConfigBuilder builder(Modules targets) {
+    return new LoraConfigBuilder(targets);
   }
 
-  /// Low-rank updates alone.
-  public LoraConfig(
-      int rank,
-      double alpha,
-      double dropout,
-      boolean rankStabilized,
-      Modules targets,
-      @Nullable Modules excludeModules,
-      List<Integer> layersToTransform,
-      List<String> layersPattern,
-      Map<String, Integer> rankPattern,
-      Map<String, Double> alphaPattern,
-      Initialization initialization) {
-    this(
-        rank,
-        alpha,
-        dropout,
-        rankStabilized,
-        targets,
-        excludeModules,
-        layersToTransform,
-        layersPattern,
-        rankPattern,
-        alphaPattern,
-        initialization,
-        List.of(),
-        false,
-        false);
-  }
-
-  /// The same for updates that have values, whatever they started as.
-  public LoraConfig startingFresh() {
-    return new LoraConfig(
-        rank,
-        alpha,
-        dropout,
-        rankStabilized,
-        targets,
-        excludeModules,
-        layersToTransform,
-        layersPattern,
-        rankPattern,
-        alphaPattern,
-        Initialization.KAIMING_UNIFORM,
-        modulesToSave,
-        ensureWeightTying,
-        weightDecomposed,
-        trainableTokens);
-  }
-
-  /// The same with other single tokens.
-  public LoraConfig withTrainableTokens(Tokens tokens) {
-    return new LoraConfig(
-        rank,
-        alpha,
-        dropout,
-        rankStabilized,
-        targets,
-        excludeModules,
-        layersToTransform,
-        layersPattern,
-        rankPattern,
-        alphaPattern,
-        initialization,
-        modulesToSave,
-        ensureWeightTying,
-        weightDecomposed,
-        tokens);
+  /// To the same with something else.
+  public LoraConfigBuilder toBuilder() {
+    return new LoraConfigBuilder(this);
   }
 
   /// The ids of single tokens that are trained, by name of their module.

@@ -4,6 +4,7 @@ import dev.gatun.model.LoraConfig;
 import dev.gatun.model.LoraConfig.Initialization;
 import dev.gatun.model.LoraConfig.Modules;
 import dev.gatun.model.LoraConfig.Modules.Names;
+import dev.gatun.model.LoraConfigBuilder;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -12,21 +13,8 @@ import org.jspecify.annotations.Nullable;
 /// The keys of the adapter. One of the layers of [SftConfigBuilder], which has all keys.
 public abstract sealed class AdapterSettings extends RunSettings permits SftConfigBuilder {
   private boolean usePeft = true;
-  private int loraR = 16;
-  private double loraAlpha = 32;
-  private double loraDropout = 0.05;
-  private boolean useRslora = false;
-  private boolean useDora = false;
-  private Modules loraTargetModules = new Names(List.of("q_proj", "v_proj"));
-  private @Nullable Modules excludeModules;
-  private List<Integer> layersToTransform = List.of();
-  private List<String> layersPattern = List.of();
-  private Map<String, Integer> rankPattern = Map.of();
-  private Map<String, Double> alphaPattern = Map.of();
-  private Initialization initLoraWeights = Initialization.KAIMING_UNIFORM;
-  private List<String> modulesToSave = List.of();
-  private boolean ensureWeightTying = false;
-  private LoraConfig.Tokens trainableTokenIndices = LoraConfig.Tokens.NONE;
+  private final LoraConfigBuilder lora =
+      LoraConfig.builder(new Names(List.of("q_proj", "v_proj"))).rank(16).alpha(32).dropout(0.05);
 
   AdapterSettings() {}
 
@@ -36,77 +24,77 @@ public abstract sealed class AdapterSettings extends RunSettings permits SftConf
   }
 
   public SftConfigBuilder loraR(int value) {
-    loraR = value;
+    lora.rank(value);
     return self();
   }
 
   public SftConfigBuilder loraAlpha(double value) {
-    loraAlpha = value;
+    lora.alpha(value);
     return self();
   }
 
   public SftConfigBuilder loraDropout(double value) {
-    loraDropout = value;
+    lora.dropout(value);
     return self();
   }
 
   public SftConfigBuilder useRslora(boolean value) {
-    useRslora = value;
+    lora.rankStabilized(value);
     return self();
   }
 
   public SftConfigBuilder useDora(boolean value) {
-    useDora = value;
+    lora.weightDecomposed(value);
     return self();
   }
 
   public SftConfigBuilder loraTargetModules(Modules value) {
-    loraTargetModules = value;
+    lora.targets(value);
     return self();
   }
 
   public SftConfigBuilder excludeModules(@Nullable Modules value) {
-    excludeModules = value;
+    lora.excludeModules(value);
     return self();
   }
 
   public SftConfigBuilder layersToTransform(List<Integer> value) {
-    layersToTransform = value;
+    lora.layersToTransform(value);
     return self();
   }
 
   public SftConfigBuilder layersPattern(List<String> value) {
-    layersPattern = value;
+    lora.layersPattern(value);
     return self();
   }
 
   public SftConfigBuilder rankPattern(Map<String, Integer> value) {
-    rankPattern = value;
+    lora.rankPattern(value);
     return self();
   }
 
   public SftConfigBuilder alphaPattern(Map<String, Double> value) {
-    alphaPattern = value;
+    lora.alphaPattern(value);
     return self();
   }
 
   public SftConfigBuilder initLoraWeights(Initialization value) {
-    initLoraWeights = value;
+    lora.initialization(value);
     return self();
   }
 
   public SftConfigBuilder modulesToSave(List<String> value) {
-    modulesToSave = value;
+    lora.modulesToSave(value);
     return self();
   }
 
   public SftConfigBuilder ensureWeightTying(boolean value) {
-    ensureWeightTying = value;
+    lora.ensureWeightTying(value);
     return self();
   }
 
   public SftConfigBuilder trainableTokenIndices(LoraConfig.Tokens value) {
-    trainableTokenIndices = value;
+    lora.trainableTokens(value);
     return self();
   }
 
@@ -116,23 +104,6 @@ public abstract sealed class AdapterSettings extends RunSettings permits SftConf
   }
 
   final @Nullable LoraConfig lora() {
-    return usePeft
-        ? new LoraConfig(
-            loraR,
-            loraAlpha,
-            loraDropout,
-            useRslora,
-            loraTargetModules,
-            excludeModules,
-            layersToTransform,
-            layersPattern,
-            rankPattern,
-            alphaPattern,
-            initLoraWeights,
-            modulesToSave,
-            ensureWeightTying,
-            useDora,
-            trainableTokenIndices)
-        : null;
+    return usePeft ? lora.build() : null;
   }
 }

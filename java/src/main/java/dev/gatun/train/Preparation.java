@@ -154,7 +154,8 @@ final class Preparation implements AutoCloseable {
     if (!model.tiedEmbeddings()) {
       modules.put("lm_head", ids);
     }
-    return withLora(config, lora.withTrainableTokens(new LoraConfig.Tokens.Indices(modules)));
+    return withLora(
+        config, lora.toBuilder().trainableTokens(new LoraConfig.Tokens.Indices(modules)).build());
   }
 
   TrainingInputs inputs() {

@@ -138,21 +138,12 @@ class ModulesToSaveTest {
   }
 
   private static LoraConfig config(List<String> modulesToSave, boolean tied) {
-    return new LoraConfig(
-        2,
-        3,
-        0,
-        false,
-        new Modules.Names(List.of("q_proj")),
-        null,
-        List.of(),
-        List.of(),
-        Map.of(),
-        Map.of(),
-        LoraConfig.Initialization.KAIMING_UNIFORM,
-        modulesToSave,
-        tied,
-        false);
+    return LoraConfig.builder(new Modules.Names(List.of("q_proj")))
+        .rank(2)
+        .alpha(3)
+        .modulesToSave(modulesToSave)
+        .ensureWeightTying(tied)
+        .build();
   }
 
   private static Path resource(String name) {

@@ -96,21 +96,13 @@ public abstract class TrainedTokensContract {
 
   static LoraConfig config(
       List<String> modulesToSave, boolean tied, Map<String, List<Integer>> tokens) {
-    return new LoraConfig(
-        2,
-        3,
-        0,
-        false,
-        new Modules.Names(List.of("q_proj")),
-        null,
-        List.of(),
-        List.of(),
-        Map.of(),
-        Map.of(),
-        LoraConfig.Initialization.UNIFORM,
-        modulesToSave,
-        tied,
-        false,
-        new LoraConfig.Tokens.Indices(tokens));
+    return LoraConfig.builder(new Modules.Names(List.of("q_proj")))
+        .rank(2)
+        .alpha(3)
+        .initialization(LoraConfig.Initialization.UNIFORM)
+        .modulesToSave(modulesToSave)
+        .ensureWeightTying(tied)
+        .trainableTokens(new LoraConfig.Tokens.Indices(tokens))
+        .build();
   }
 }

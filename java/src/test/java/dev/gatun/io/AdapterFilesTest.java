@@ -88,18 +88,10 @@ class AdapterFilesTest {
   @Test
   void writesTheConfigurationAsPeftDoes() {
     LoraConfig config =
-        new LoraConfig(
-            8,
-            12,
-            0,
-            true,
-            new Modules.Names(List.of("v_proj", "q_proj")),
-            null,
-            List.of(),
-            List.of(),
-            Map.of(),
-            Map.of(),
-            Initialization.KAIMING_UNIFORM);
+        LoraConfig.builder(new Modules.Names(List.of("v_proj", "q_proj")))
+            .alpha(12)
+            .rankStabilized(true)
+            .build();
     AdapterFiles.write(dir, new PeftAdapter(config, "base", Map.of(Q, lowRank(20, 20, 8))));
     assertThat(dir.resolve(AdapterFiles.CONFIG)).hasContent(PEFT_CONFIG);
     assertThat(AdapterFiles.read(dir).config().targets())
@@ -109,20 +101,11 @@ class AdapterFilesTest {
   @Test
   void rowsOfTokensAreKept() throws IOException {
     LoraConfig config =
-        new LoraConfig(
-                4,
-                4,
-                0,
-                false,
-                new Modules.Names(List.of("q_proj")),
-                null,
-                List.of(),
-                List.of(),
-                Map.of(),
-                Map.of(),
-                Initialization.KAIMING_UNIFORM)
-            .withTrainableTokens(
-                new LoraConfig.Tokens.Indices(Map.of("embed_tokens", List.of(9, 3))));
+        LoraConfig.builder(new Modules.Names(List.of("q_proj")))
+            .rank(4)
+            .alpha(4)
+            .trainableTokens(new LoraConfig.Tokens.Indices(Map.of("embed_tokens", List.of(9, 3))))
+            .build();
     Tensor rows = Tensor.ofFloats(Shape.of(2, 2), 1, 2, 3, 4);
     AdapterFiles.write(
         dir,
@@ -155,18 +138,17 @@ class AdapterFilesTest {
   @Test
   void readsBackWhatItWrote() {
     LoraConfig config =
-        new LoraConfig(
-            4,
-            2.5,
-            0.05,
-            false,
-            new Modules.Pattern(".*proj"),
-            new Modules.Names(List.of("k_proj")),
-            List.of(0, 1),
-            List.of("layers"),
-            Map.of("up_proj", 3),
-            Map.of("up_proj", 7.0),
-            Initialization.GAUSSIAN);
+        LoraConfig.builder(new Modules.Pattern(".*proj"))
+            .rank(4)
+            .alpha(2.5)
+            .dropout(0.05)
+            .excludeModules(new Modules.Names(List.of("k_proj")))
+            .layersToTransform(List.of(0, 1))
+            .layersPattern(List.of("layers"))
+            .rankPattern(Map.of("up_proj", 3))
+            .alphaPattern(Map.of("up_proj", 7.0))
+            .initialization(Initialization.GAUSSIAN)
+            .build();
     PeftAdapter adapter =
         new PeftAdapter(config, null, Map.of(Q, lowRank(20, 20, 4), UP, lowRank(28, 20, 3)));
     AdapterFiles.write(dir, adapter);
@@ -423,18 +405,7 @@ class AdapterFilesTest {
   }
 
   private static LoraConfig plain(Modules targets) {
-    return new LoraConfig(
-        8,
-        16,
-        0,
-        false,
-        targets,
-        null,
-        List.of(),
-        List.of(),
-        Map.of(),
-        Map.of(),
-        Initialization.KAIMING_UNIFORM);
+    return LoraConfig.builder(targets).alpha(16).build();
   }
 
   private static LowRank lowRank(int out, int in, int rank) {

@@ -76,18 +76,11 @@ class LoraTargetsTest {
   }
 
   private static LoraConfig layers(List<Integer> indices, List<String> patterns) {
-    return new LoraConfig(
-        8,
-        16,
-        0,
-        false,
-        names("down_proj"),
-        null,
-        indices,
-        patterns,
-        Map.of(),
-        Map.of(),
-        LoraConfig.Initialization.KAIMING_UNIFORM);
+    return LoraConfig.builder(names("down_proj"))
+        .alpha(16)
+        .layersToTransform(indices)
+        .layersPattern(patterns)
+        .build();
   }
 
   @Test
@@ -97,18 +90,13 @@ class LoraTargetsTest {
     ranks.put("up_proj", 5);
     Map<String, Adapted> adapted =
         LoraTargets.resolve(
-            new LoraConfig(
-                8,
-                16,
-                0.1,
-                false,
-                names("up_proj", "q_proj"),
-                null,
-                List.of(),
-                List.of(),
-                ranks,
-                Map.of("layers.\\d.self_attn.q_proj", 4.0),
-                LoraConfig.Initialization.GAUSSIAN),
+            LoraConfig.builder(names("up_proj", "q_proj"))
+                .alpha(16)
+                .dropout(0.1)
+                .rankPattern(ranks)
+                .alphaPattern(Map.of("layers.\\d.self_attn.q_proj", 4.0))
+                .initialization(LoraConfig.Initialization.GAUSSIAN)
+                .build(),
             MODEL);
 
     assertThat(adapted)
@@ -119,19 +107,7 @@ class LoraTargetsTest {
 
   @Test
   void rankStabilisedScalesByTheRoot() {
-    LoraConfig config =
-        new LoraConfig(
-            16,
-            8,
-            0,
-            true,
-            names("q_proj"),
-            null,
-            List.of(),
-            List.of(),
-            Map.of(),
-            Map.of(),
-            LoraConfig.Initialization.KAIMING_UNIFORM);
+    LoraConfig config = LoraConfig.builder(names("q_proj")).rank(16).rankStabilized(true).build();
 
     assertThat(LoraTargets.resolve(config, MODEL).values()).containsOnly(new Adapted(16, 2, 0));
   }
@@ -148,21 +124,7 @@ class LoraTargetsTest {
   @Test
   void updatesOfEmbeddingAndHeadArePlain() {
     LoraConfig decomposed =
-        new LoraConfig(
-            8,
-            16,
-            0,
-            false,
-            names("q_proj", "lm_head"),
-            null,
-            List.of(),
-            List.of(),
-            Map.of(),
-            Map.of(),
-            LoraConfig.Initialization.KAIMING_UNIFORM,
-            List.of(),
-            false,
-            true);
+        LoraConfig.builder(names("q_proj", "lm_head")).alpha(16).weightDecomposed(true).build();
     assertThatThrownBy(() -> LoraTargets.resolve(decomposed, MODEL))
         .isInstanceOf(UnsupportedException.class)
         .hasMessageContaining("lm_head")
@@ -192,18 +154,11 @@ class LoraTargetsTest {
   }
 
   private static LoraConfig config(List<String> targets, List<Integer> layers, String pattern) {
-    return new LoraConfig(
-        8,
-        16,
-        0,
-        false,
-        new Modules.Names(targets),
-        null,
-        layers,
-        List.of(),
-        Map.of(pattern, 4),
-        Map.of(),
-        LoraConfig.Initialization.KAIMING_UNIFORM);
+    return LoraConfig.builder(new Modules.Names(targets))
+        .alpha(16)
+        .layersToTransform(layers)
+        .rankPattern(Map.of(pattern, 4))
+        .build();
   }
 
   private static void refuses(Modules targets, String named) {
@@ -218,19 +173,7 @@ class LoraTargetsTest {
   }
 
   private static Set<String> paths(Modules targets, @Nullable Modules excluded) {
-    LoraConfig config =
-        new LoraConfig(
-            8,
-            16,
-            0,
-            false,
-            targets,
-            excluded,
-            List.of(),
-            List.of(),
-            Map.of(),
-            Map.of(),
-            LoraConfig.Initialization.KAIMING_UNIFORM);
+    LoraConfig config = LoraConfig.builder(targets).alpha(16).excludeModules(excluded).build();
     return LoraTargets.resolve(config, MODEL).keySet();
   }
 }
