@@ -5,6 +5,7 @@ import dev.gatun.UnsupportedException;
 import dev.gatun.model.LoraConfig;
 import dev.gatun.model.LoraConfig.Initialization;
 import dev.gatun.model.LoraConfig.Modules;
+import dev.gatun.model.LoraConfigBuilder;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -77,10 +78,14 @@ final class AdapterConfigFile {
     if (targets == null) {
       throw json.bad("target_modules", "is missing");
     }
-    return LoraConfig.builder(targets)
-        .rank(rank == null ? 8 : rank)
-        .alpha(alpha == null ? 8 : alpha)
-        .dropout(dropout)
+    LoraConfigBuilder lora = LoraConfig.builder(targets);
+    if (rank != null) {
+      lora.rank(rank);
+    }
+    if (alpha != null) {
+      lora.alpha(alpha);
+    }
+    return lora.dropout(dropout)
         .rankStabilized(json.flag("use_rslora", false))
         .excludeModules(modules("exclude_modules"))
         .layersToTransform(layersToTransform())

@@ -7,7 +7,8 @@ import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
-/// Builds a [LoraConfig]. What is not set has PEFT's default.
+/// Builds a [LoraConfig], whose components the methods are named after. What is not set has PEFT's
+/// default.
 public final class LoraConfigBuilder {
   private int rank = 8;
   private double alpha = 8;
@@ -122,6 +123,7 @@ public final class LoraConfigBuilder {
     return this;
   }
 
+  /// What was set so far; the builder may go on.
   public LoraConfig build() {
     return new LoraConfig(
         rank,
