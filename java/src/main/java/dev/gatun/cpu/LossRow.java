@@ -48,7 +48,7 @@ final class LossRow {
     if (entropy != null) {
       double weighted = 0;
       for (int i = 0; i < n; i++) {
-        // Without it, a forbidden token's 0 × -∞ is not a number.
+        // A forbidden token adds nothing, though its 0 × -∞ is not a number.
         if (e[i] > 0) {
           weighted += (double) e[i] * (z[i] - largest);
         }

@@ -14,33 +14,20 @@ import dev.gatun.op.OptimizerOpsContract;
 import dev.gatun.op.QuantOpsContract;
 import dev.gatun.op.RopeOpsContract;
 import dev.gatun.op.TensorOpsContract;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.extension.RegisterExtension;
 
 /// The CUDA backend fulfils every contract, on a machine with a GPU.
 @Tag("gpu")
 class CudaContractTest {
-  private static Backend backend;
-
-  @BeforeAll
-  static void open() {
-    backend = Gpu.open();
-  }
-
-  @AfterAll
-  static void close() {
-    if (backend != null) {
-      backend.close();
-    }
-  }
+  @RegisterExtension private static final Gpu gpu = new Gpu();
 
   @Nested
   class Matmul extends MatmulOpsContract {
     @Override
     protected Backend backend() {
-      return backend;
+      return gpu.backend();
     }
   }
 
@@ -48,7 +35,7 @@ class CudaContractTest {
   class Norm extends NormOpsContract {
     @Override
     protected Backend backend() {
-      return backend;
+      return gpu.backend();
     }
   }
 
@@ -56,7 +43,7 @@ class CudaContractTest {
   class Rope extends RopeOpsContract {
     @Override
     protected Backend backend() {
-      return backend;
+      return gpu.backend();
     }
   }
 
@@ -64,7 +51,7 @@ class CudaContractTest {
   class Attention extends AttentionOpsContract {
     @Override
     protected Backend backend() {
-      return backend;
+      return gpu.backend();
     }
   }
 
@@ -72,7 +59,7 @@ class CudaContractTest {
   class Mlp extends MlpOpsContract {
     @Override
     protected Backend backend() {
-      return backend;
+      return gpu.backend();
     }
   }
 
@@ -80,7 +67,7 @@ class CudaContractTest {
   class Loss extends LossOpsContract {
     @Override
     protected Backend backend() {
-      return backend;
+      return gpu.backend();
     }
   }
 
@@ -88,7 +75,7 @@ class CudaContractTest {
   class Embedding extends EmbeddingOpsContract {
     @Override
     protected Backend backend() {
-      return backend;
+      return gpu.backend();
     }
   }
 
@@ -96,7 +83,7 @@ class CudaContractTest {
   class Quant extends QuantOpsContract {
     @Override
     protected Backend backend() {
-      return backend;
+      return gpu.backend();
     }
   }
 
@@ -104,7 +91,7 @@ class CudaContractTest {
   class Optimizer extends OptimizerOpsContract {
     @Override
     protected Backend backend() {
-      return backend;
+      return gpu.backend();
     }
   }
 
@@ -112,7 +99,7 @@ class CudaContractTest {
   class Offload extends OffloadContract {
     @Override
     protected Backend backend() {
-      return backend;
+      return gpu.backend();
     }
   }
 
@@ -120,7 +107,7 @@ class CudaContractTest {
   class CompactOptimizer extends CompactOptimizerContract {
     @Override
     protected Backend backend() {
-      return backend;
+      return gpu.backend();
     }
   }
 
@@ -128,7 +115,7 @@ class CudaContractTest {
   class Tensors extends TensorOpsContract {
     @Override
     protected Backend backend() {
-      return backend;
+      return gpu.backend();
     }
   }
 
@@ -136,7 +123,7 @@ class CudaContractTest {
   class Dora extends DoraOpsContract {
     @Override
     protected Backend backend() {
-      return backend;
+      return gpu.backend();
     }
   }
 }

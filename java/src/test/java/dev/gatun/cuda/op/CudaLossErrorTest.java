@@ -3,7 +3,6 @@ package dev.gatun.cuda.op;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.gatun.nn.Options;
-import dev.gatun.op.Backend;
 import dev.gatun.op.LossOps;
 import dev.gatun.op.TensorArena;
 import dev.gatun.quant.Weight;
@@ -18,10 +17,9 @@ import java.util.SplittableRandom;
 import java.util.function.IntFunction;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.TestReporter;
+import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -39,19 +37,7 @@ class CudaLossErrorTest {
 
   private static final int SAMPLE = 16;
 
-  private static Backend backend;
-
-  @BeforeAll
-  static void open() {
-    backend = Gpu.open();
-  }
-
-  @AfterAll
-  static void close() {
-    if (backend != null) {
-      backend.close();
-    }
-  }
+  @RegisterExtension private static final Gpu gpu = new Gpu();
 
   @ParameterizedTest
   @CsvSource({
@@ -110,7 +96,7 @@ class CudaLossErrorTest {
     long rows = data.labels().length;
     long head = (long) data.vocabulary() * data.width();
     long bytes = 2 * head + (trainedHead ? 4 * head : 0) + 4 * rows * data.width() + (1 << 20);
-    try (TensorArena arena = backend.arena("operands", bytes)) {
+    try (TensorArena arena = gpu.backend().arena("operands", bytes)) {
       Tensor states = upload(arena, data.hidden(), rows, data.width());
       Weight weight = new Weight.Dense(upload(arena, data.head(), data.vocabulary(), data.width()));
       LossOps.Config config = LossOps.Config.plain(Options.lossChunkRows(data.vocabulary()));
@@ -119,18 +105,18 @@ class CudaLossErrorTest {
       Tensor dhead =
           trainedHead ? arena.allocate(DType.F32, Shape.of(data.vocabulary(), data.width())) : null;
       if (dhead != null) {
-        backend.tensor().zero(dhead);
+        gpu.backend().tensor().zero(dhead);
       }
       Tensor upstream = arena.allocate(DType.F32, Shape.of(1));
-      backend.upload(upstream, Tensor.ofFloats(Shape.of(1), 1));
+      gpu.backend().upload(upstream, Tensor.ofFloats(Shape.of(1), 1));
       Tensor dhidden = arena.allocate(DType.BF16, states.shape());
       LossOps.Targets targets =
           new LossOps.Targets(
               ints(arena, IntStream.range(0, data.labels().length).toArray()),
               ints(arena, data.labels()));
       try (TensorArena scratch =
-          backend.arena("scratch", backend.loss().scratchBytes(rows, weight, config))) {
-        backend
+          gpu.backend().arena("scratch", gpu.backend().loss().scratchBytes(rows, weight, config))) {
+        gpu.backend()
             .loss()
             .linearCrossEntropy(
                 outputs,
@@ -143,7 +129,7 @@ class CudaLossErrorTest {
                 scratch);
       }
       return new Gradients(
-          backend.download(dhidden), dhead == null ? null : backend.download(dhead));
+          gpu.backend().download(dhidden), dhead == null ? null : gpu.backend().download(dhead));
     }
   }
 
@@ -155,14 +141,14 @@ class CudaLossErrorTest {
         MemorySegment row = MemorySegment.ofArray(values[r]);
         MemorySegment.copy(row, 0, segment, r * row.byteSize(), row.byteSize());
       }
-      backend.upload(tensor, segment);
+      gpu.backend().upload(tensor, segment);
     }
     return tensor;
   }
 
   private static Tensor ints(TensorArena arena, int[] values) {
     Tensor tensor = arena.allocate(DType.I32, Shape.of(values.length));
-    backend.upload(tensor, Tensor.ofInts(tensor.shape(), values));
+    gpu.backend().upload(tensor, Tensor.ofInts(tensor.shape(), values));
     return tensor;
   }
 

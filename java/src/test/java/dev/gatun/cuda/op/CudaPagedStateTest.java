@@ -7,9 +7,8 @@ import dev.gatun.optim.PagedStateContract;
 import dev.gatun.train.SftConfig.OptimizerName;
 import java.io.IOException;
 import java.nio.file.Path;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -17,25 +16,13 @@ import org.junit.jupiter.params.provider.CsvSource;
 /// Optimiser state in pinned host memory, on a GPU.
 @Tag("gpu")
 class CudaPagedStateTest extends PagedStateContract {
-  private static Backend backend;
+  @RegisterExtension private static final Gpu gpu = new Gpu();
 
   @TempDir private Path directory;
 
-  @BeforeAll
-  static void open() {
-    backend = Gpu.open();
-  }
-
-  @AfterAll
-  static void close() {
-    if (backend != null) {
-      backend.close();
-    }
-  }
-
   @Override
   protected Backend backend() {
-    return backend;
+    return gpu.backend();
   }
 
   @ParameterizedTest
@@ -47,8 +34,8 @@ class CudaPagedStateTest extends PagedStateContract {
   })
   void aRunTrainsTheSameAdapter(OptimizerName resident, OptimizerName paged) throws IOException {
     TinyTraining training = new TinyTraining(directory);
-    TinyTraining.Outcome expected = training.run(backend, resident, 10);
-    TinyTraining.Outcome actual = training.run(backend, paged, 10);
+    TinyTraining.Outcome expected = training.run(gpu.backend(), resident, 10);
+    TinyTraining.Outcome actual = training.run(gpu.backend(), paged, 10);
 
     assertThat(actual.losses()).isEqualTo(expected.losses());
     assertThat(actual.adapter()).isEqualTo(expected.adapter());

@@ -5,30 +5,17 @@ import dev.gatun.train.ResumeContract;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.extension.RegisterExtension;
 
 /// Runs that go on from a checkpoint, on a GPU.
 @Tag("gpu")
 class CudaResumeTest extends ResumeContract {
-  private static Backend backend;
-
-  @BeforeAll
-  static void open() {
-    backend = Gpu.open();
-  }
-
-  @AfterAll
-  static void close() {
-    if (backend != null) {
-      backend.close();
-    }
-  }
+  @RegisterExtension private static final Gpu gpu = new Gpu();
 
   @Override
   protected Backend backend() {
-    return backend;
+    return gpu.backend();
   }
 
   @Override

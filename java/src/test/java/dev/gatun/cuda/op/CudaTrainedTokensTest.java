@@ -6,34 +6,21 @@ import dev.gatun.conformance.TrainedTokensContract;
 import dev.gatun.op.Backend;
 import java.io.IOException;
 import java.nio.file.Path;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
 
 /// Rows of single tokens, on a GPU.
 @Tag("gpu")
 class CudaTrainedTokensTest extends TrainedTokensContract {
-  private static Backend backend;
+  @RegisterExtension private static final Gpu gpu = new Gpu();
 
   @TempDir private Path directory;
 
-  @BeforeAll
-  static void open() {
-    backend = Gpu.open();
-  }
-
-  @AfterAll
-  static void close() {
-    if (backend != null) {
-      backend.close();
-    }
-  }
-
   @Override
   protected Backend backend() {
-    return backend;
+    return gpu.backend();
   }
 
   @Override
@@ -45,9 +32,9 @@ class CudaTrainedTokensTest extends TrainedTokensContract {
   @Test
   void aRunIsTheSameTwiceInTheMemoryThatWasPlanned() throws IOException {
     TinyTraining training = new TinyTraining(directory);
-    TinyTraining.Outcome plain = training.run(backend, 10);
-    TinyTraining.Outcome first = training.runWithTokens(backend, 10);
-    TinyTraining.Outcome again = training.runWithTokens(backend, 10);
+    TinyTraining.Outcome plain = training.run(gpu.backend(), 10);
+    TinyTraining.Outcome first = training.runWithTokens(gpu.backend(), 10);
+    TinyTraining.Outcome again = training.runWithTokens(gpu.backend(), 10);
 
     assertThat(again.losses()).isEqualTo(first.losses()).isNotEqualTo(plain.losses());
     assertThat(again.adapter()).isEqualTo(first.adapter());

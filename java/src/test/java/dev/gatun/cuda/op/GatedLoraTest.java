@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.gatun.Tolerances;
-import dev.gatun.op.Backend;
 import dev.gatun.op.GatedUpdates;
 import dev.gatun.op.MlpOps.Activation;
 import dev.gatun.op.Projection;
@@ -16,9 +15,8 @@ import dev.gatun.tensor.Tensor;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -31,19 +29,7 @@ class GatedLoraTest {
   private static final float GRADIENT = 0.5f;
   private static final int GAP = 8;
 
-  private static Backend backend;
-
-  @BeforeAll
-  static void open() {
-    backend = Gpu.open();
-  }
-
-  @AfterAll
-  static void close() {
-    if (backend != null) {
-      backend.close();
-    }
-  }
+  @RegisterExtension private static final Gpu gpu = new Gpu();
 
   /// 257 rows are two tiles and one row; 24 is less than the kernel's 32; 5000 rows are several
   /// panels for a block.
@@ -222,9 +208,11 @@ class GatedLoraTest {
   }
 
   private static List<float[]> run(Case c, Activation activation) {
-    try (TensorArena arena = backend.arena("operands", 256L << 20);
+    try (TensorArena arena = gpu.backend().arena("operands", 256L << 20);
         TensorArena scratch =
-            backend.arena("scratch", backend.mlp().updatesScratchBytes(c.rows, c.wide, c.rank))) {
+            gpu.backend()
+                .arena(
+                    "scratch", gpu.backend().mlp().updatesScratchBytes(c.rows, c.wide, c.rank))) {
       float[] buffer = new float[c.rows * (2 * c.wide + 2 * c.rank)];
       int stride = 2 * c.wide + 2 * c.rank;
       Arrays.fill(buffer, 1e30f);
@@ -244,19 +232,20 @@ class GatedLoraTest {
           new GatedUpdates(gateSide, upSide, strided(arena, c.down, c.rows, c.rank), downA);
       Tensor dh = strided(arena, c.dh, c.rows, c.wide);
 
-      assertThat(backend.mlp().backwardWithUpdates(gate, up, dh, activation, updates, scratch))
+      assertThat(
+              gpu.backend().mlp().backwardWithUpdates(gate, up, dh, activation, updates, scratch))
           .isTrue();
 
       assertThat(scratch.mark()).isZero();
-      float[] left = backend.download(whole).toFloats();
+      float[] left = gpu.backend().download(whole).toFloats();
       return List.of(
           columns(left, stride, 0, c.wide),
           columns(left, stride, c.wide, c.wide),
           columns(left, stride, 2 * c.wide, c.rank),
           columns(left, stride, 2 * c.wide + c.rank, c.rank),
-          backend.download(gateSide.b()).toFloats(),
-          backend.download(upSide.b()).toFloats(),
-          backend.download(downA).toFloats());
+          gpu.backend().download(gateSide.b()).toFloats(),
+          gpu.backend().download(upSide.b()).toFloats(),
+          gpu.backend().download(downA).toFloats());
     }
   }
 
@@ -287,7 +276,7 @@ class GatedLoraTest {
 
   private static Tensor upload(TensorArena arena, DType type, float[] x, int rows, int cols) {
     Tensor tensor = arena.allocate(type, Shape.of(rows, cols));
-    backend.upload(tensor, Tensor.ofRounded(type, tensor.shape(), x));
+    gpu.backend().upload(tensor, Tensor.ofRounded(type, tensor.shape(), x));
     return tensor;
   }
 
